@@ -1,0 +1,1 @@
+"""API v1: the JSON interface for programs."""

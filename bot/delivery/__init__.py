@@ -1,0 +1,1 @@
+"""What could not go in the HTTP answer goes from here: paced, retried, listed."""

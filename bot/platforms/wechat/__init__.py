@@ -1,0 +1,1 @@
+"""WeChat (微信): the Official Account."""

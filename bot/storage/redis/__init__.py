@@ -1,0 +1,1 @@
+"""Live state: every act one atomic script."""

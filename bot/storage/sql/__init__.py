@@ -1,0 +1,1 @@
+"""History: written by draining, read by people."""

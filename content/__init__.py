@@ -1,0 +1,1 @@
+"""Texts people edit without Python; `bot.catalog` reads and checks them."""

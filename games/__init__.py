@@ -1,0 +1,1 @@
+"""Games: pure rules over frozen state, standard library only."""
