@@ -14,6 +14,7 @@
     │   └── StoreUnavailableError  the store is away; the act may or may not have happened
     ├── PlatformApiError       a platform answered one of our calls with an error code
     ├── PlatformUnreachableError  no usable answer: timeout, connection, HTTP status, broken JSON
+    ├── WorkerStartError       a worker process ended again and again before it was ready
     └── RefusedError           a request of a person or program cannot be fulfilled; says why and the cure
 """
 
@@ -119,6 +120,18 @@ class PlatformUnreachableError(BotError):
         """Carry the failed call and what was wrong with its answer."""
         self.platform, self.endpoint, self.problem = platform, endpoint, problem
         super().__init__(f"{platform} {endpoint}: {problem}")
+
+
+class WorkerStartError(BotError):
+    """A worker process ended again and again before it was ready; `exit_code` below 0 is a signal."""
+
+    def __init__(self, index: int, exit_code: int | None) -> None:
+        """Name the worker, from 0, and how it ended last."""
+        self.index, self.exit_code = index, exit_code
+        super().__init__(
+            f"worker {index} ended again and again before it was ready, last with exit code {exit_code}: "
+            "the lines above say why"
+        )
 
 
 class RefusedError(BotError):

@@ -1,0 +1,96 @@
+"""Structured logs: one JSON line per event, and lines for what operators should know.
+
+Lines of events are written at the end of a turn of the loop, several in one write; a kill loses at most the
+lines of one turn, never an effect. Secrets and message bodies are never logged; ids are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from typing import Any
+
+import orjson
+import structlog
+
+from bot.clock import Clock, from_ms
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def configure_logs(level: str, stream: int = 2) -> None:
+    """Send every log of the process as JSON lines to file descriptor `stream`; once, at start.
+
+    `level` is debug, info, warning or error. Logs of libraries (asyncio, aiohttp) come the same way.
+    """
+    number = _LEVELS[level]
+    out = os.fdopen(os.dup(stream), "ab", buffering=0)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+            structlog.processors.dict_tracebacks,
+            structlog.processors.JSONRenderer(serializer=_json),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.BytesLoggerFactory(out),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=max(number, logging.WARNING), handlers=[_ToStructlog()], force=True)
+
+
+def _json(value: Any, **_: Any) -> bytes:
+    return orjson.dumps(value, default=repr)
+
+
+class _ToStructlog(logging.Handler):
+    """Hands the standard library's log records on."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger("huoqun")
+        exc_info = record.exc_info if record.exc_info and record.exc_info[0] else None
+        log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=exc_info)
+
+
+class EventLog:
+    """One line per event: id, channel, handler, outcome, duration in ms."""
+
+    def __init__(self, clock: Clock, *, enabled: bool = True, stream: int | None = None) -> None:
+        """Write to file descriptor `stream`, by default standard error; `enabled` is level info or finer."""
+        self._clock = clock
+        self._enabled = enabled
+        self._stream = sys.stderr.fileno() if stream is None else stream
+        self._lines: list[bytes] = []
+
+    def write(self, event_id: str, channel: str, handler: str, outcome: str, ms: float) -> None:
+        """Queue the line of one event for the end of this turn of the loop."""
+        if not self._enabled:
+            return
+        if not self._lines:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._lines.append(
+            orjson.dumps(
+                {
+                    "event": "event",
+                    "id": event_id,
+                    "channel": channel,
+                    "handler": handler,
+                    "outcome": outcome,
+                    "ms": round(ms, 2),
+                    "level": "info",
+                    "at": from_ms(self._clock.now_ms()),
+                },
+                option=orjson.OPT_APPEND_NEWLINE,
+            )
+        )
+
+    def flush(self) -> None:
+        """Write what is queued; a log nobody can take is dropped rather than holding up answers."""
+        data, self._lines = b"".join(self._lines), []
+        try:
+            os.write(self._stream, data)
+        except OSError:
+            return

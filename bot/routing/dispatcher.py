@@ -1,0 +1,110 @@
+"""From a question to its route, and through the middlewares to its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from bot.errors import ConfigError, Fault
+from bot.model import Content, Reply, TextMessage
+from bot.routing.context import Context, Question
+from bot.routing.normalise import Normaliser, strip_mentions
+from bot.routing.router import NOBODY, Command, Finder, Handler, Route, Router
+
+Next = Callable[[Context], Awaitable[Reply | None]]
+Middleware = Callable[[Context, Next], Awaitable[Reply | None]]
+
+
+class Dispatcher:
+    """All routers as one table; immutable once built.
+
+    Attributes:
+        commands: Every command: (words, whether it is for managers), in the order of the routers.
+        command_words: Every word that is a command, in normal form.
+        normaliser: Brings texts to the form they are compared in.
+    """
+
+    def __init__(
+        self, routers: Sequence[Router], middlewares: Sequence[Middleware], normaliser: Normaliser
+    ) -> None:
+        """Join the routers' routes.
+
+        Raises:
+            ConfigError: Two commands share a word; every such word is named.
+        """
+        self._middlewares = tuple(middlewares)
+        self.normaliser = normaliser
+        self._commands = _command_table(routers, normaliser)
+        self.command_words = frozenset(self._commands)
+        self._finders: tuple[Finder, ...] = tuple(finder for router in routers for _, finder in router.finders)
+        self._reports: dict[type[Content], tuple[str, Handler]] = {}
+        for router in routers:
+            for kind, name, handler in router.reports:
+                self._reports.setdefault(kind, (name, handler))
+        self.commands = tuple(
+            (command.words, command.for_managers) for router in routers for command in router.commands
+        )
+
+    def route(self, question: Question) -> Route:
+        """Return what is to be done: a command, else the first finder that knows the text, else by kind."""
+        content = question.event.content
+        if type(content) is TextMessage:
+            text = content.text
+            if "@" in text or "＠" in text:
+                text = strip_mentions(text)
+            word, rest = self.normaliser.command_words(text)
+            command = self._commands.get(word)
+            if command is not None and (command.takes_text or not rest):
+                return Route(
+                    command.name,
+                    command.handler,
+                    word=command.words[0],
+                    rest=rest,
+                    for_managers=command.for_managers,
+                )
+            for finder in self._finders:
+                found = finder(question)
+                if found is not None:
+                    return found
+        name_and_handler = self._reports.get(type(content))
+        if name_and_handler is None:
+            return NOBODY
+        return Route(*name_and_handler)
+
+    async def answer(self, context: Context, route: Route) -> Reply | None:
+        """Run the route's handler inside the middlewares, the first of the list outermost."""
+
+        async def innermost(ctx: Context) -> Reply | None:
+            return route.constant if route.handler is None else await route.handler(ctx)
+
+        step: Next = innermost
+        for middleware in reversed(self._middlewares):
+            step = _bind(middleware, step)
+        return await step(context)
+
+
+def _bind(middleware: Middleware, following: Next) -> Next:
+    async def step(context: Context) -> Reply | None:
+        return await middleware(context, following)
+
+    return step
+
+
+def _command_table(routers: Sequence[Router], normaliser: Normaliser) -> dict[str, Command]:
+    table: dict[str, Command] = {}
+    faults = []
+    for router in routers:
+        for command in router.commands:
+            for word in command.words:
+                known = table.setdefault(normaliser.normalise(word), command)
+                if known is not command:
+                    faults.append(
+                        Fault(
+                            where=f"router {router.name}",
+                            path=command.name,
+                            problem=f"the command {word} is registered already by {known.name}",
+                            cure="choose another word, or leave one of the two routers out",
+                        )
+                    )
+    if faults:
+        raise ConfigError(faults)
+    return table

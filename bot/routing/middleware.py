@@ -1,0 +1,50 @@
+"""What every handler is wrapped in; the order stands in `bot/app.py`."""
+
+from __future__ import annotations
+
+import structlog
+
+from bot.errors import RefusedError, StoreError
+from bot.model import Reply
+from bot.routing.context import Context
+from bot.routing.dispatcher import Next
+
+_log = structlog.get_logger("huoqun")
+
+
+async def answer_errors(ctx: Context, following: Next) -> Reply | None:
+    """Turn a refusal into its text and a fault of ours into an apology and a log entry.
+
+    A store that is away is neither: the callback must fail, so that the platform repeats it.
+    """
+    try:
+        return await following(ctx)
+    except StoreError:
+        raise
+    except RefusedError as error:
+        return Reply.text(str(error))
+    except Exception:  # noqa: BLE001 - a handler's fault must not become a silent chat
+        await _log.aerror("handler failed", event=ctx.event.id, channel=ctx.event.channel, exc_info=True)
+        return ctx.say("common.failed")
+
+
+async def limit_rate(ctx: Context, following: Next) -> Reply | None:
+    """Tell a member who sends too much to slow down, once a minute, and do nothing for the rest."""
+    inbox = ctx.stores.inbox
+    if inbox.within_rate(ctx.taken):
+        return await following(ctx)
+    return ctx.say("common.slow_down") if inbox.first_above_rate(ctx.taken) else None
+
+
+async def choose_language(ctx: Context, following: Next) -> Reply | None:
+    """Answer in the community's language."""
+    ctx.language = ctx.community.language
+    return await following(ctx)
+
+
+async def know_role(ctx: Context, following: Next) -> Reply | None:
+    """Know whether the sender is a manager of the community, and keep managers' commands to managers."""
+    ctx.is_manager = ctx.event.member_id in ctx.community.managers
+    if ctx.for_managers and not ctx.is_manager:
+        return ctx.say("common.managers_only", command=ctx.word)
+    return await following(ctx)

@@ -1,0 +1,108 @@
+"""Routers: which handler answers what; one object per feature, named in one list in `run.py`.
+
+A handler is a coroutine of one `Context` that returns what to say, or None for nothing. A *finder* is a plain
+function of one `Question` that looks at a text before Redis is asked; what it finds may already be the answer,
+which then leaves with the event's first and only round trip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bot.model import Content, Reply
+
+if TYPE_CHECKING:
+    from bot.routing.context import Context, Question
+
+Handler = Callable[["Context"], Awaitable[Reply | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What is to be done with an event.
+
+    Attributes:
+        name: ``router.handler``, for logs and metrics.
+        handler: What answers it; None when nobody does, or when `constant` is the answer.
+        constant: The answer, where it depends on nothing but the text.
+        word: The command word as it was registered; empty for other routes.
+        rest: What followed the command word, as the member wrote it.
+        for_managers: Whether only members with the manager role may do it.
+    """
+
+    name: str
+    handler: Handler | None = None
+    constant: Reply | None = None
+    word: str = ""
+    rest: str = ""
+    for_managers: bool = False
+
+
+NOBODY = Route("nobody")
+
+Finder = Callable[["Question"], Route | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command as registered: its words, the first of which is its name."""
+
+    name: str
+    words: tuple[str, ...]
+    handler: Handler
+    takes_text: bool
+    for_managers: bool
+
+
+class Router:
+    """The routes of one feature.
+
+    Example::
+
+        router = Router("dice")
+
+        @router.command("骰子", "掷骰子", takes_text=True)
+        async def roll(ctx: Context) -> Reply: ...
+    """
+
+    def __init__(self, name: str) -> None:
+        """Name the feature, as logs and metrics show it."""
+        self.name = name
+        self.commands: list[Command] = []
+        self.finders: list[tuple[str, Finder]] = []
+        self.reports: list[tuple[type[Content], str, Handler]] = []
+
+    def command(
+        self, *words: str, takes_text: bool = False, for_managers: bool = False
+    ) -> Callable[[Handler], Handler]:
+        """Answer a command: the whole message is one of `words`, or with `takes_text` begins with it.
+
+        Raises:
+            ValueError: No word, or a word with a space in it.
+        """
+        if not words or any(not word or len(word.split()) != 1 for word in words):
+            raise ValueError(f"router {self.name}: a command needs words without spaces, not {words}")
+
+        def register(handler: Handler) -> Handler:
+            name = f"{self.name}.{getattr(handler, '__name__', words[0])}"
+            self.commands.append(Command(name, words, handler, takes_text, for_managers))
+            return handler
+
+        return register
+
+    def text(self, finder: Finder) -> Finder:
+        """Ask `finder` for texts that are no command, in the order of the routers."""
+        self.finders.append((f"{self.name}.{getattr(finder, '__name__', 'text')}", finder))
+        return finder
+
+    def on(self, *kinds: type[Content]) -> Callable[[Handler], Handler]:
+        """Answer events of these content classes, for example `Subscribed` or `ImageMessage`."""
+
+        def register(handler: Handler) -> Handler:
+            name = f"{self.name}.{getattr(handler, '__name__', 'on')}"
+            self.reports.extend((kind, name, handler) for kind in kinds)
+            return handler
+
+        return register

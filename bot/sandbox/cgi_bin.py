@@ -1,0 +1,220 @@
+"""The vendors' API that the bot calls, at ``/cgi-bin/…``: tokens, sends, error codes, faults on demand.
+
+One address serves every channel, as the paths of the two vendors differ: a token is fetched by corp or
+app id, everything else names its channel by its token.
+
+Source: WeCom, access_token and message/send; Official Account, access_token and customer-service messages.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from aiohttp import web
+
+from bot.sandbox.sends import send_app_message, send_custom_message
+from bot.sandbox.tokens import VendorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bot.sandbox.channel import Kind
+    from bot.sandbox.faults import Fault
+    from bot.sandbox.room import Room
+    from bot.sandbox.vendor import Sandbox
+
+_BODY_LIMIT_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call of the bot, taken apart; `room` is None when it names no channel of ours."""
+
+    method: str
+    endpoint: str
+    query: Mapping[str, str]
+    body: Mapping[str, Any]
+    room: Room | None
+
+
+def _gettoken(sandbox: Sandbox, call: _Call) -> dict[str, Any]:
+    room = _owner(sandbox, "wecom_app", call.query.get("corpid", ""), call.query.get("corpsecret", ""), 40001)
+    token, expires_in = sandbox.tokens.app_token(room.channel.name)
+    return {"errcode": 0, "errmsg": "ok", "access_token": token, "expires_in": expires_in}
+
+
+def _token(sandbox: Sandbox, call: _Call) -> dict[str, Any]:
+    if call.query.get("grant_type") != "client_credential":
+        raise VendorError(40002, "invalid grant_type")
+    room = _owner(sandbox, "wechat_oa", call.query.get("appid", ""), call.query.get("secret", ""), 40125)
+    token, expires_in = sandbox.tokens.plain_token(room.channel.name)
+    return {"access_token": token, "expires_in": expires_in}
+
+
+def _stable_token(sandbox: Sandbox, call: _Call) -> dict[str, Any]:
+    if call.body.get("grant_type") != "client_credential":
+        raise VendorError(40002, "invalid grant_type")
+    app_id, secret = str(call.body.get("appid", "")), str(call.body.get("secret", ""))
+    room = _owner(sandbox, "wechat_oa", app_id, secret, 40125)
+    force = call.body.get("force_refresh") is True
+    token, expires_in = sandbox.tokens.stable_token(room.channel.name, force=force)
+    return {"access_token": token, "expires_in": expires_in}
+
+
+def _app_send(sandbox: Sandbox, call: _Call) -> dict[str, Any]:
+    return send_app_message(sandbox, _entitled(sandbox, call, "wecom_app"), call.body)
+
+
+def _custom_send(sandbox: Sandbox, call: _Call) -> dict[str, Any]:
+    return send_custom_message(sandbox, _entitled(sandbox, call, "wechat_oa"), call.body)
+
+
+def _followers(sandbox: Sandbox, call: _Call) -> dict[str, Any]:
+    room = _entitled(sandbox, call, "wechat_oa")
+    openids = [user_id for user_id, chat in room.chats.items() if chat.follows]
+    after = call.query.get("next_openid", "")
+    start = openids.index(after) + 1 if after in openids else 0
+    page = openids[start : start + 10_000]
+    return {
+        "total": len(openids),
+        "count": len(page),
+        "data": {"openid": page},
+        "next_openid": page[-1] if page else "",
+    }
+
+
+_ENDPOINTS: Mapping[str, tuple[str, Callable[[Sandbox, _Call], dict[str, Any]]]] = {
+    "gettoken": ("GET", _gettoken),
+    "token": ("GET", _token),
+    "stable_token": ("POST", _stable_token),
+    "message/send": ("POST", _app_send),
+    "message/custom/send": ("POST", _custom_send),
+    "user/get": ("GET", _followers),
+}
+
+
+class VendorApi:
+    """Answers every call below ``/cgi-bin/`` and counts it."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        """Serve the channels of `sandbox`."""
+        self._sandbox = sandbox
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes, below ``/cgi-bin``."""
+        return [web.route("*", "/{endpoint:.+}", self.answer)]
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer one call as the vendor would, or as a waiting fault demands."""
+        call, problem = await self._read(request)
+        channel = call.room.channel.name if call.room else ""
+        fault = await self._sandbox.faults.meet(channel, call.endpoint)
+        if fault is not None and fault.breaks and not fault.acted:
+            return self._spoil(request, call, fault)
+        try:
+            if problem is not None:
+                raise problem
+            result = self._act(call)
+        except VendorError as error:
+            result = {"errcode": error.errcode, "errmsg": error.errmsg}
+        if fault is not None and fault.breaks:
+            return self._spoil(request, call, fault)
+        self._count(call, result.get("errcode", 0))
+        return _json(result)
+
+    async def _read(self, request: web.Request) -> tuple[_Call, VendorError | None]:
+        query = dict(request.query)
+        body: dict[str, Any] = {}
+        problem = None
+        if request.method == "POST":
+            try:
+                body = await _json_body(request)
+            except VendorError as error:
+                problem = error
+        endpoint = request.match_info["endpoint"]
+        call = _Call(request.method, endpoint, query, body, self._room(query, body))
+        if call.room is not None:
+            call.room.calls[endpoint] += 1
+        return call, problem
+
+    def _room(self, query: Mapping[str, str], body: Mapping[str, Any]) -> Room | None:
+        rooms = self._sandbox.rooms
+        by_token = self._sandbox.tokens.channel_of(query.get("access_token", ""))
+        if by_token:
+            return rooms[by_token]
+        receiver = str(query.get("corpid") or query.get("appid") or body.get("appid") or "")
+        secret = str(query.get("corpsecret") or query.get("secret") or body.get("secret") or "")
+        same = [room for room in rooms.values() if receiver and room.channel.receiver_id == receiver]
+        return next((room for room in same if room.channel.secret == secret), same[0] if same else None)
+
+    def _act(self, call: _Call) -> dict[str, Any]:
+        if call.endpoint not in _ENDPOINTS:
+            raise VendorError(40066, "invalid url")
+        method, act = _ENDPOINTS[call.endpoint]
+        if call.method != method:
+            raise VendorError(43001 if method == "GET" else 43002, f"require {method} method")
+        return act(self._sandbox, call)
+
+    def _spoil(self, request: web.Request, call: _Call, fault: Fault) -> web.StreamResponse:
+        if fault.errcode is not None:
+            self._count(call, fault.errcode)
+            return _json({"errcode": fault.errcode, "errmsg": fault.errmsg})
+        if fault.http_status is not None:
+            return web.Response(
+                status=fault.http_status, text="<html>sandbox fault</html>", content_type="text/html"
+            )
+        if fault.drop:
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()  # goes nowhere: the connection is gone
+        return web.Response(body=b'{"errcode":0,"errmsg":', content_type="application/json", charset="utf-8")
+
+    def _count(self, call: _Call, errcode: int) -> None:
+        if call.room is not None:
+            call.room.errcodes[call.endpoint, errcode] += 1
+
+
+def _owner(sandbox: Sandbox, kind: Kind, receiver_id: str, secret: str, wrong_secret: int) -> Room:
+    """Return the channel that id and secret belong to."""
+    same = [
+        room
+        for room in sandbox.rooms.values()
+        if room.channel.kind == kind and room.channel.receiver_id == receiver_id
+    ]
+    if not same:
+        raise VendorError(40013, "invalid corpid" if kind == "wecom_app" else "invalid appid")
+    for room in same:
+        known = room.channel.secret
+        if known and hmac.compare_digest(known.encode(), secret.encode()):
+            return room
+    raise VendorError(wrong_secret, "invalid credential" if kind == "wecom_app" else "invalid appsecret")
+
+
+def _entitled(sandbox: Sandbox, call: _Call, kind: Kind) -> Room:
+    """Return the channel whose living token the call carries."""
+    room = sandbox.rooms[sandbox.tokens.check(call.query.get("access_token", ""))]
+    if room.channel.kind != kind:
+        raise VendorError(40014, "invalid access_token")
+    return room
+
+
+async def _json_body(request: web.Request) -> dict[str, Any]:
+    raw = await request.content.read(_BODY_LIMIT_BYTES)
+    while not request.content.at_eof() and len(raw) < _BODY_LIMIT_BYTES:
+        raw += await request.content.read(_BODY_LIMIT_BYTES - len(raw))
+    if not raw:
+        raise VendorError(44002, "empty post data")
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise VendorError(47001, "data format error") from error
+    if not isinstance(body, dict):
+        raise VendorError(47001, "data format error")
+    return body
+
+
+def _json(result: Mapping[str, Any]) -> web.Response:
+    return web.Response(body=orjson.dumps(result), content_type="application/json", charset="utf-8")

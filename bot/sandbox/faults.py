@@ -1,0 +1,95 @@
+"""Errors on demand: what the vendor's API shall do wrong, where, and how often."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from bot.errors import RefusedError
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong.
+
+    Exactly one of `errcode`, `http_status`, `broken_json` and `drop` is given, or none of them with a
+    `delay_s`, which alone only slows the call down.
+
+    Attributes:
+        channel: Channel it hits; empty is every channel.
+        endpoint: Path below ``/cgi-bin/`` (``message/send``); empty is every endpoint.
+        errcode: Answer with this error code.
+        errmsg: The text that goes with it.
+        http_status: Answer with this HTTP status and a page that is not JSON.
+        delay_s: Seconds before anything else.
+        broken_json: Answer 200 with half a JSON object.
+        drop: Close the connection without an answer.
+        acted: The call is carried out before it goes wrong: the answer is lost, not the act.
+        times: How many calls it hits; 0 is every call until it is cleared.
+    """
+
+    channel: str = ""
+    endpoint: str = ""
+    errcode: int | None = None
+    errmsg: str = "sandbox fault"
+    http_status: int | None = None
+    delay_s: float = 0.0
+    broken_json: bool = False
+    drop: bool = False
+    acted: bool = False
+    times: int = 1
+
+    @property
+    def breaks(self) -> bool:
+        """Whether the call's answer is spoilt, not only late."""
+        return self.errcode is not None or self.http_status is not None or self.broken_json or self.drop
+
+    def check(self) -> None:
+        """Accept a fault that says one thing.
+
+        Raises:
+            RefusedError: It says nothing, two things at once, or has a negative number.
+        """
+        ways = (self.errcode is not None) + (self.http_status is not None) + self.broken_json + self.drop
+        if ways > 1:
+            raise RefusedError("a fault takes one of errcode, http_status, broken_json and drop")
+        if ways == 0 and self.delay_s <= 0:
+            raise RefusedError("a fault needs errcode, http_status, broken_json, drop or a delay_s above 0")
+        if self.times < 0 or self.delay_s < 0:
+            raise RefusedError("times and delay_s of a fault cannot be negative")
+
+
+class FaultBook:
+    """The faults that wait for their calls, oldest first."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        """Make `fault` wait for its calls.
+
+        Raises:
+            RefusedError: it is not a fault, see `Fault.check`.
+        """
+        fault.check()
+        self._faults.append(fault)
+
+    def clear(self) -> None:
+        """Make everything work again."""
+        self._faults.clear()
+
+    def waiting(self) -> tuple[Fault, ...]:
+        """Return the faults that will still happen, `times` counted down."""
+        return tuple(self._faults)
+
+    async def meet(self, channel: str, endpoint: str) -> Fault | None:
+        """Return the oldest fault for this call, after its delay, and count it down."""
+        for index, fault in enumerate(self._faults):
+            if fault.channel in {"", channel} and fault.endpoint in {"", endpoint}:
+                if fault.times == 1:
+                    del self._faults[index]
+                elif fault.times > 1:
+                    self._faults[index] = replace(fault, times=fault.times - 1)
+                await asyncio.sleep(fault.delay_s)
+                return fault
+        return None

@@ -1,0 +1,154 @@
+"""Callback bytes: encrypted and signed as the vendors do it, and the bot's answers opened.
+
+The cryptography is wechatpy's, on purpose: it is an implementation of the vendors' scheme that this
+project did not write, so what the two agree on is the scheme and not a shared mistake.
+
+Source: WeCom, callback security; Official Account, callback URL and security.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import xmltodict
+from wechatpy.crypto import WeChatCrypto as AccountCrypto
+from wechatpy.enterprise.crypto import WeChatCrypto as CorpCrypto
+from wechatpy.utils import WeChatSigner
+
+from bot.errors import BotError
+from bot.sandbox.letters import envelope, with_encrypt
+
+if TYPE_CHECKING:
+    from bot.sandbox.channel import SandboxChannel
+
+ACKNOWLEDGEMENTS = (b"", b"success")
+"""Bodies that say "got it, no answer"."""
+
+
+class UndecodableAnswerError(BotError):
+    """The bot's answer is not what the vendor accepts; the text says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """One delivery, ready to be posted, as often as wanted.
+
+    Attributes:
+        query: Query string without the question mark, percent-encoded.
+        body: Body of the POST.
+        plaintext: The inner XML, for comparisons in tests.
+    """
+
+    query: str
+    body: bytes = field(repr=False)
+    plaintext: str = field(default="", repr=False)
+
+
+def seal(
+    channel: SandboxChannel, inner: str, *, timestamp_s: int, nonce: str = "", openid: str = ""
+) -> Callback:
+    """Return the callback that carries `inner`, in the channel's security mode.
+
+    `timestamp_s` is the delivery's, Unix seconds; `nonce` is drawn when empty; `openid` is the sender
+    named in the query of an Official Account.
+    """
+    nonce = nonce or new_nonce()
+    query = {"timestamp": str(timestamp_s), "nonce": nonce}
+    if channel.kind == "wechat_oa":
+        query = {"signature": sign(channel.token, str(timestamp_s), nonce), **query, "openid": openid}
+    if channel.kind == "wechat_oa" and channel.mode == "plain":
+        return Callback(urlencode(query), inner.encode(), inner)
+    encrypt, signature = _encrypt(channel, inner, str(timestamp_s), nonce)
+    if channel.kind == "wechat_oa":
+        query["encrypt_type"] = "aes"
+    query["msg_signature"] = signature
+    clear = channel.kind == "wechat_oa" and channel.mode == "compatible"
+    body = with_encrypt(inner, encrypt) if clear else envelope(channel, encrypt)
+    return Callback(urlencode(query), body.encode(), inner)
+
+
+def verification_query(channel: SandboxChannel, echo: str, *, timestamp_s: int) -> str:
+    """Return the query of the GET by which the vendor tests a callback address.
+
+    WeCom encrypts the echo and wants it back in clear; an Official Account sends it in clear.
+    """
+    timestamp, nonce = str(timestamp_s), new_nonce()
+    if channel.kind == "wechat_oa":
+        signature = sign(channel.token, timestamp, nonce)
+        return urlencode({"signature": signature, "timestamp": timestamp, "nonce": nonce, "echostr": echo})
+    encrypt, signature = _encrypt(channel, echo, timestamp, nonce)
+    return urlencode({"msg_signature": signature, "timestamp": timestamp, "nonce": nonce, "echostr": encrypt})
+
+
+def open_answer(channel: SandboxChannel, body: bytes) -> str:
+    """Return the inner XML of a passive answer, "" for an acknowledgement.
+
+    Raises:
+        UndecodableAnswerError: not XML, not signed with our token, not encrypted with our key, meant for
+            another receiver, or clear where the mode demands encryption (and the other way round).
+    """
+    if body.strip() in ACKNOWLEDGEMENTS:
+        return ""
+    outer = parse(body)
+    if "Encrypt" in outer:
+        if channel.kind == "wechat_oa" and channel.mode == "plain":
+            raise UndecodableAnswerError("an encrypted answer on a channel in plain mode")
+        return _decrypt(channel, outer)
+    if channel.kind == "wecom_app" or channel.mode == "encrypted":
+        raise UndecodableAnswerError("the answer has no Encrypt element")
+    return body.decode()
+
+
+def parse(text: str | bytes) -> dict[str, Any]:
+    """Return the elements inside ``<xml>``; repeated ones as a list, nested ones as a dict.
+
+    Raises:
+        UndecodableAnswerError: it is not one well-formed ``<xml>`` element.
+    """
+    try:
+        root = xmltodict.parse(text)["xml"]
+    except Exception as error:  # expat's and xmltodict's errors, and KeyError for another root
+        raise UndecodableAnswerError(f"not an <xml> document: {type(error).__name__}") from error
+    if not isinstance(root, dict):
+        raise UndecodableAnswerError("the <xml> element has no elements")
+    return root
+
+
+def sign(*parts: str) -> str:
+    """Return the vendors' signature: hex SHA-1 over the sorted, joined parts."""
+    signer = WeChatSigner()
+    signer.add_data(*parts)
+    return str(signer.signature)
+
+
+def new_nonce() -> str:
+    """Return a fresh nonce, ten digits as the vendors send them."""
+    return str(1_000_000_000 + secrets.randbelow(9_000_000_000))
+
+
+def _crypto(channel: SandboxChannel) -> AccountCrypto | CorpCrypto:
+    crypto = CorpCrypto if channel.kind == "wecom_app" else AccountCrypto
+    return crypto(channel.token, channel.encoding_aes_key, channel.receiver_id)
+
+
+def _encrypt(channel: SandboxChannel, inner: str, timestamp: str, nonce: str) -> tuple[str, str]:
+    # wechatpy only writes the envelope of an answer; its parts are those of a callback too.
+    answer = parse(_crypto(channel).encrypt_message(inner, nonce, timestamp))
+    return answer["Encrypt"], answer["MsgSignature"]
+
+
+def _decrypt(channel: SandboxChannel, outer: dict[str, Any]) -> str:
+    missing = [name for name in ("Encrypt", "MsgSignature", "TimeStamp", "Nonce") if not outer.get(name)]
+    if missing:
+        raise UndecodableAnswerError(f"the answer lacks {', '.join(missing)}")
+    if not str(outer["TimeStamp"]).isdigit():
+        raise UndecodableAnswerError("TimeStamp of the answer is not a number")
+    try:
+        return str(
+            _crypto(channel).decrypt_message(outer, outer["MsgSignature"], outer["TimeStamp"], outer["Nonce"])
+        )
+    except Exception as error:  # wechatpy lets through whatever its decoding trips over
+        raise UndecodableAnswerError(f"cannot open the answer: {type(error).__name__}") from error

@@ -1,0 +1,238 @@
+"""The durable outbox of deliveries: queued, leased, retried, delivered or dead; nothing is silently dropped.
+
+A delivery is created in the same step as the decision that asks for it (`scripts/lib/deliver.lua`), lives in
+its community's shard while it is queued, and its every change goes to SQL through the outbox. When it ends,
+only its id stays in Redis for a while (`memory_ms`), so that a repeat of its cause does not send it again.
+
+Order: the deliveries of one receiver (channel and user) within one community are due one after the other,
+in the order of their creation.
+
+Leases: claiming a delivery moves its due time to the end of the lease. That number is the proof of every
+later step (`held_ms`), because each claim sets a higher one; a sender that died is followed by any other when
+its lease ends. A crash between the platform's answer and `part_sent` repeats that one part, no other.
+
+Redis away: `StoreUnavailableError`; the step may or may not have happened, each may be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import orjson
+
+from bot.model import Article, Image, News, Part, Text, Video, Voice
+from bot.storage.redis.client import RedisClient
+from bot.storage.redis.keys import Keys
+from bot.storage.redis.link import Value
+
+_SIMPLE_PARTS: dict[str, type[Text | Image | Voice | Video]] = {
+    part.kind: part for part in (Text, Image, Voice, Video)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One thing on its way to one receiver.
+
+    Attributes:
+        id: Unique over all communities, made from its cause.
+        community: Community id.
+        channel: Name of the channel it is sent through.
+        user_id: The receiver as the platform names them.
+        member: The receiver as the product names them, ``<channel>:<user_id>``.
+        cause: The event id, or ``api:<request_id>``, that asked for it.
+        route: Name of the route it takes (`bot/delivery/routes.py`), empty where the channel has none.
+        created_at_ms: When it was asked for, Unix milliseconds.
+        parts: The parts as JSON (`encode_parts`), each small enough for the platform.
+        state: queued, delivered or dead.
+        reason: Why it is not delivered yet, or dead: a code of `bot/delivery/errcodes.py`; else empty.
+        attempts: Failed attempts at the present part.
+        updated_at_ms: When it last changed, Unix milliseconds; 0 for a new one.
+        next_part: How many parts the platform has accepted.
+        queued_at_ms: Since when it is queued, Unix milliseconds; a resend starts anew. Only Redis knows it.
+    """
+
+    id: str
+    community: str
+    channel: str
+    user_id: str
+    member: str
+    cause: str
+    route: str
+    created_at_ms: int
+    parts: str
+    state: str = "queued"
+    reason: str = ""
+    attempts: int = 0
+    updated_at_ms: int = 0
+    next_part: int = 0
+    queued_at_ms: int = 0
+
+
+def delivery_fields(delivery: Delivery) -> tuple[Value, ...]:
+    """Return what a script that creates the delivery takes: ``(field, value, …)``.
+
+    It starts queued, without attempts or reason, whatever the object says; `next_part` is kept.
+    """
+    fresh = replace(
+        delivery,
+        state="queued",
+        reason="",
+        attempts=0,
+        updated_at_ms=delivery.updated_at_ms or delivery.created_at_ms,
+    )
+    row = asdict(fresh)
+    del row["id"], row["queued_at_ms"]
+    return tuple(value for field in row.items() for value in field)
+
+
+def encode_parts(parts: Sequence[Part]) -> str:
+    """Return parts as the JSON that is stored and shown: ``[{"kind": "text", "text": …}, …]``.
+
+    What UTF-8 cannot carry (half of a surrogate pair) becomes a question mark.
+    """
+    rows = [{"kind": part.kind, **asdict(part)} for part in parts]
+    try:
+        return orjson.dumps(rows).decode()
+    except orjson.JSONEncodeError:
+        return orjson.dumps(_encodable(rows)).decode()
+
+
+def decode_parts(encoded: str) -> tuple[Part, ...]:
+    """Return the parts that `encode_parts` wrote.
+
+    Raises:
+        ValueError: It is not such a text.
+    """
+    try:
+        return tuple(_part(row) for row in orjson.loads(encoded))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a list of parts: {type(error).__name__}") from error
+
+
+def _part(row: dict[str, Any]) -> Part:
+    fields = dict(row)
+    kind = fields.pop("kind")
+    if kind == News.kind:
+        return News(tuple(Article(**article) for article in fields["articles"]))
+    return _SIMPLE_PARTS[kind](**fields)
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {name: _encodable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(item) for item in value]
+    return value
+
+
+class DeliveryStore:
+    """Typed access to the deliveries of all shards; `memory_ms` is how long a finished id is remembered."""
+
+    def __init__(self, redis: RedisClient, keys: Keys, *, memory_ms: int) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._memory_ms = memory_ms
+
+    # ------------------------------------------------------------ for those who ask for deliveries
+
+    async def create(self, delivery: Delivery, due_ms: int) -> bool:
+        """Queue a delivery; False when its id exists or was finished a short while ago."""
+        args = (delivery.id, due_ms, *delivery_fields(delivery))
+        return await self._act("delivery_create", delivery.community, delivery.id, args)
+
+    async def resend(self, delivery: Delivery, now_ms: int) -> bool:
+        """Queue a dead delivery again, as SQL knows it, from its first unsent part; False unless dead."""
+        fields = delivery_fields(replace(delivery, updated_at_ms=now_ms))
+        return await self._act(
+            "delivery_resend", delivery.community, delivery.id, (delivery.id, now_ms, *fields)
+        )
+
+    async def get(self, community: str, delivery_id: str) -> Delivery | None:
+        """Return a queued delivery; None when there is none or it has ended (its history is SQL's)."""
+        key = f"{self._keys.prefix(community)}delivery:{delivery_id}"
+        return _delivery(delivery_id, await self._redis.call("HGETALL", key))
+
+    # ------------------------------------------------------------ for senders
+
+    async def due(self, now_ms: int) -> list[tuple[int, int]]:
+        """Return (shard, how many are due) of every shard that has any; one shared round trip."""
+        counts = await asyncio.gather(
+            *(
+                self._redis.call("ZCOUNT", self._due(shard), "-inf", now_ms)
+                for shard in range(self._keys.shards)
+            )
+        )
+        return [(shard, count) for shard, count in enumerate(counts) if count]
+
+    async def claim(self, shard: int, now_ms: int, until_ms: int, most: int) -> list[Delivery]:
+        """Claim up to `most` due deliveries of a shard; the lease ends at `until_ms`, after `now_ms`."""
+        ids = await self._redis.script("delivery_claim", [self._due(shard)], [now_ms, until_ms, most])
+        records = await asyncio.gather(
+            *(
+                self._redis.call("HGETALL", self._keys.of_shard(shard, f"delivery:{id_.decode()}"))
+                for id_ in ids
+            )
+        )
+        # One without a record ended between the two calls, by a sender that had lost its lease.
+        deliveries = (_delivery(id_.decode(), record) for id_, record in zip(ids, records, strict=True))
+        return [delivery for delivery in deliveries if delivery is not None]
+
+    async def hold(self, delivery: Delivery, held_ms: int, until_ms: int) -> bool:
+        """Renew the lease, or give the delivery back until `until_ms`; False when the lease is another's."""
+        keys = [f"{self._keys.prefix(delivery.community)}due"]
+        return bool(await self._redis.script("delivery_hold", keys, [delivery.id, held_ms, until_ms]))
+
+    async def part_sent(
+        self, delivery: Delivery, held_ms: int, until_ms: int, part: int, now_ms: int
+    ) -> bool:
+        """Count part number `part` (from 0) as sent and renew the lease; False when that is another's."""
+        args = (delivery.id, held_ms, until_ms, part, now_ms)
+        return await self._act("delivery_part", delivery.community, delivery.id, args, ordered=False)
+
+    async def retry_later(
+        self, delivery: Delivery, held_ms: int, due_ms: int, reason: str, now_ms: int, *, counts: bool
+    ) -> bool:
+        """Give it back until `due_ms`; `counts` adds an attempt. False when the lease is another's."""
+        args = (delivery.id, held_ms, due_ms, reason, int(counts), now_ms)
+        return await self._act("delivery_retry", delivery.community, delivery.id, args, ordered=False)
+
+    async def delivered(self, delivery: Delivery, parts: int, now_ms: int) -> bool:
+        """End it: the platform has all `parts`, whoever holds the lease. False when it had ended."""
+        args = (delivery.id, "", "delivered", "", parts, now_ms, self._memory_ms)
+        return await self._act("delivery_finish", delivery.community, delivery.id, args)
+
+    async def dead(self, delivery: Delivery, held_ms: int, reason: str, next_part: int, now_ms: int) -> bool:
+        """End it undelivered, listed with `reason`. False when it had ended or the lease is another's."""
+        args = (delivery.id, held_ms, "dead", reason, next_part, now_ms, self._memory_ms)
+        return await self._act("delivery_finish", delivery.community, delivery.id, args)
+
+    # ------------------------------------------------------------ keys
+
+    def _due(self, shard: int) -> str:
+        return self._keys.of_shard(shard, "due")
+
+    async def _act(
+        self, script: str, community: str, delivery_id: str, args: Sequence[Value], *, ordered: bool = True
+    ) -> bool:
+        prefix = self._keys.prefix(community)
+        stores = ("due", "due:order", "outbox") if ordered else ("due", "outbox")
+        keys = [f"{prefix}delivery:{delivery_id}", *(f"{prefix}{store}" for store in stores)]
+        return bool(await self._redis.script(script, keys, args))
+
+
+def _delivery(delivery_id: str, record: list[bytes]) -> Delivery | None:
+    values = {name.decode(): value.decode() for name, value in zip(record[::2], record[1::2], strict=True)}
+    values.pop("place", None)
+    if "parts" not in values:
+        return None
+    numbers = {name: int(values.pop(name)) for name in _NUMBERS}
+    return Delivery(id=delivery_id, **values, **numbers)  # type: ignore[arg-type]  # the rest are texts
+
+
+_NUMBERS = ("attempts", "created_at_ms", "updated_at_ms", "next_part", "queued_at_ms")

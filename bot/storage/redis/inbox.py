@@ -1,0 +1,197 @@
+"""The way in: each event is taken once, counted once and decided once.
+
+What a repeat finds (contract, promise 1):
+
+=========  =======================================================================================
+new        nobody has seen the event
+open       seen, but no answer decided: its first delivery still works or has died; the handler runs
+           (again): every effect is idempotent under the event's id, and the first decision stands
+decided    the answer that was decided, the same for every delivery
+old        seen, the answer is no longer kept: acknowledged without a word
+=========  =======================================================================================
+
+Redis away: `StoreUnavailableError`, the callback fails, the platform repeats it.
+
+Memory per event: 8 bytes for the digest in an integer set, kept one to two periods of
+`server.event_memory_s`, and one record of some 200 bytes while the answer is kept (`docs/benchmarks.md`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import blake2b
+
+from bot.day import Day
+from bot.model import Event
+from bot.storage.redis.client import RedisClient
+from bot.storage.redis.deliveries import Delivery
+from bot.storage.redis.keys import Keys
+from bot.storage.redis.new_delivery import delivery_args, delivery_keys
+
+_DAY_MS = 86_400_000
+COUNTERS_KEPT_MS = 9 * _DAY_MS  # a late message counts on its own day for at least 7 days back
+_BUCKETS = (
+    1024  # per shard and period: 512 digests each, Redis' default limit of an integer set, are 33 million
+)
+NO_GROUP = "-"
+
+
+class Standing(StrEnum):
+    """What the inbox knows of an event; see the module's table."""
+
+    NEW = "new"
+    OPEN = "open"
+    DECIDED = "decided"
+    OLD = "old"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An answer as stored: `at_ms` is when it was decided, `answer` empty for silence."""
+
+    at_ms: int
+    answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of taking an event in.
+
+    `this_minute` is how many events the member has sent in the running minute, 0 for a repeat;
+    `decision` is set when `standing` is decided.
+    """
+
+    standing: Standing
+    this_minute: int = 0
+    decision: Decision | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """An event's names in Redis, made once per delivery."""
+
+    event: Event
+    community: str
+    day: Day
+    digest: bytes
+    record_key: str
+    counters: str  # the name of the member's day: <community>:<group or ->:<member>:<YYYY-MM-DD>
+
+    @property
+    def id(self) -> str:
+        """The digest of the event's id in hexadecimal."""
+        return self.digest.hex()
+
+
+class Inbox:
+    """Takes events in; one round trip each."""
+
+    def __init__(
+        self,
+        redis: RedisClient,
+        keys: Keys,
+        *,
+        reply_memory_ms: int,
+        event_memory_ms: int,
+        member_rate_per_min: int,
+    ) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._reply_memory_ms = reply_memory_ms
+        self._period_ms = event_memory_ms
+        self._rate = member_rate_per_min
+
+    def ticket(self, event: Event, community: str, day: Day) -> Ticket:
+        """Return the names under which this event is kept; the same for every delivery of it."""
+        digest = blake2b(event.id.encode(), digest_size=16).digest()
+        return Ticket(
+            event=event,
+            community=community,
+            day=day,
+            digest=digest,
+            record_key=f"{self._keys.prefix(community)}event:{digest.hex()}",
+            counters=f"{community}:{event.group_id or NO_GROUP}:{event.channel}:{event.user_id}:{day.iso}",
+        )
+
+    async def take(self, ticket: Ticket, now_ms: int, answer: bytes = b"") -> Taken:
+        """Take an event in and count it; with `answer`, where it depends on no state, also decide it.
+
+        Raises:
+            StoreUnavailableError: Redis did not answer; the event may or may not have been taken.
+        """
+        event, digest = ticket.event, ticket.digest
+        prefix = self._keys.prefix(ticket.community)
+        period = now_ms // self._period_ms
+        bucket = int.from_bytes(digest[8:10], "big") % _BUCKETS
+        word, rest = await self._redis.script(
+            "accept",
+            (
+                f"{prefix}seen:{period}:{bucket}",
+                f"{prefix}seen:{period - 1}:{bucket}",
+                ticket.record_key,
+                f"{prefix}day:{ticket.counters}",
+                f"{prefix}unwritten",
+                f"{prefix}rate:{ticket.community}:{event.channel}:{event.user_id}",
+            ),
+            (
+                int.from_bytes(digest[:8], "big", signed=True),
+                now_ms,
+                self._reply_memory_ms,
+                2 * self._period_ms,
+                COUNTERS_KEPT_MS,
+                "messages" if event.is_message else "events",
+                event.sent_at_ms,
+                ticket.counters,
+                self._rate,
+                answer,
+            ),
+        )
+        if word == b"new":
+            return Taken(Standing.NEW, this_minute=rest)
+        if word == b"decided":
+            return Taken(Standing.DECIDED, decision=_decision(rest))
+        return Taken(Standing(word.decode()))
+
+    def within_rate(self, taken: Taken) -> bool:
+        """Whether a new event keeps to the number of events a member may send per minute."""
+        return taken.this_minute <= self._rate
+
+    def first_above_rate(self, taken: Taken) -> bool:
+        """Whether a new event is the first above that number, the one that is told so."""
+        return taken.this_minute == self._rate + 1
+
+    async def settle(
+        self,
+        ticket: Ticket,
+        now_ms: int,
+        answer: bytes,
+        delivery: Delivery | None = None,
+        due_ms: int = 0,
+    ) -> Decision:
+        """Decide the answer; what stands is returned, which is another's when that one was first.
+
+        What does not fit into the HTTP answer becomes `delivery`, due at `due_ms`, in the same step.
+        """
+        prefix = self._keys.prefix(ticket.community)
+        record: bytes = await self._redis.script(
+            "settle",
+            (ticket.record_key, *delivery_keys(prefix, delivery)),
+            (now_ms, self._reply_memory_ms, answer, *delivery_args(delivery, due_ms)),
+        )
+        return _decision(record)
+
+    async def defer(self, ticket: Ticket, now_ms: int, lease_ms: int, event: bytes) -> Decision:
+        """Acknowledge an event whose handler is late and put it on the queue, in one step."""
+        prefix = self._keys.prefix(ticket.community)
+        record: bytes = await self._redis.script(
+            "late_defer",
+            (ticket.record_key, f"{prefix}late", f"{prefix}late_events"),
+            (now_ms, self._reply_memory_ms, ticket.event.id, now_ms + lease_ms, event),
+        )
+        return _decision(record)
+
+
+def _decision(record: bytes) -> Decision:
+    at, _, answer = record.partition(b"A")
+    return Decision(int(at), answer)

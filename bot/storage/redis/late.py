@@ -1,0 +1,59 @@
+"""The queue of late handlers: events that were acknowledged before their answer was ready.
+
+An event on the queue is leased. The process that deferred it renews the lease while its handler runs; when
+that process dies the lease ends and any other takes the event and runs the handler again. A sorted set of
+leases serves here rather than a stream's consumer group, because the first worker must hold the entry from
+the moment it is queued (`docs/decisions/0003-leased-queue.md`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.storage.redis.client import RedisClient
+from bot.storage.redis.deliveries import Delivery
+from bot.storage.redis.keys import Keys
+from bot.storage.redis.new_delivery import delivery_args, delivery_keys
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedEvent:
+    """An event whose handler must be run again; `taken` counts how often it was, this time included."""
+
+    id: str
+    shard: int
+    event: bytes
+    taken: int
+
+
+class LateQueue:
+    """Typed access to the queue, by shard."""
+
+    def __init__(self, redis: RedisClient, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    async def take(self, shard: int, now_ms: int, lease_ms: int, most: int = 16) -> list[QueuedEvent]:
+        """Take events of a shard whose lease has ended."""
+        keys = [self._keys.of_shard(shard, name) for name in ("late", "late_events", "late_taken")]
+        rows = await self._redis.script("late_take", keys, (now_ms, now_ms + lease_ms, most))
+        return [
+            QueuedEvent(id=rows[i].decode(), shard=shard, event=rows[i + 1], taken=rows[i + 2])
+            for i in range(0, len(rows), 3)
+        ]
+
+    async def renew(self, community: str, event_id: str, until_ms: int) -> None:
+        """Keep the lease of an event whose handler still runs here; no effect once it is finished."""
+        await self._redis.call("ZADD", f"{self._keys.prefix(community)}late", "XX", until_ms, event_id)
+
+    async def finish(
+        self, community: str, event_id: str, delivery: Delivery | None = None, due_ms: int = 0
+    ) -> bool:
+        """Take an event off the queue and hand its reply to delivery; whether this call was the one."""
+        prefix = self._keys.prefix(community)
+        done: int = await self._redis.script(
+            "late_done",
+            [f"{prefix}late", f"{prefix}late_events", f"{prefix}late_taken", *delivery_keys(prefix, delivery)],
+            [event_id, *delivery_args(delivery, due_ms)],
+        )
+        return done == 1

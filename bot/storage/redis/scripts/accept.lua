@@ -1,0 +1,46 @@
+-- Take an event in: told apart from its repeats, counted, and, where the answer is known, answered.
+-- KEYS[1]  set of event digests seen in the present period (64-bit integers, so that it stays an intset)
+-- KEYS[2]  the same of the period before; together they remember at least one period
+-- KEYS[3]  record of this event: '<decided or begun at, ms>P' while open, '<…>A<answer>' once decided
+-- KEYS[4]  counters of the member's day in this group (hash)
+-- KEYS[5]  set of counters not yet written to SQL
+-- KEYS[6]  the member's events of the running minute
+-- ARGV[1]  digest of the event id, signed 64-bit decimal
+-- ARGV[2]  now, Unix ms
+-- ARGV[3]  how long the same answer is given, ms
+-- ARGV[4]  how long a period of digests is kept, ms
+-- ARGV[5]  how long counters are kept, ms
+-- ARGV[6]  counter to raise: messages or events
+-- ARGV[7]  when it was sent, Unix ms
+-- ARGV[8]  name of the counters in KEYS[5]
+-- ARGV[9]  events a member may send per minute before they are told to slow down
+-- ARGV[10] the answer, where it depends on no state; '' otherwise
+-- returns  {'new', events this minute} | {'open', ''} | {'decided', record} | {'old', ''}
+--          'open': a repeat whose first delivery is still working or has died; 'old': a repeat whose answer
+--          is no longer kept. A new event above the limit stays open: the caller decides what it hears.
+-- dies here / comes twice: the digest is added in the same step as the counters, so each counts once.
+local function known(record)
+  if not record then return {'old', ''} end
+  local at, state = string.match(record, '^(%d+)(%u)')
+  if tonumber(ARGV[2]) - tonumber(at) > tonumber(ARGV[3]) then return {'old', ''} end
+  if state == 'P' then return {'open', ''} end
+  return {'decided', record}
+end
+
+if redis.call('SISMEMBER', KEYS[2], ARGV[1]) == 1 or redis.call('SADD', KEYS[1], ARGV[1]) == 0 then
+  return known(redis.call('GET', KEYS[3]))
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[4], 'NX')
+
+if redis.call('HINCRBY', KEYS[4], ARGV[6], 1) == 1 then redis.call('PEXPIRE', KEYS[4], ARGV[5]) end
+local last = redis.call('HGET', KEYS[4], 'last_at')
+if not last or tonumber(last) < tonumber(ARGV[7]) then redis.call('HSET', KEYS[4], 'last_at', ARGV[7]) end
+redis.call('SADD', KEYS[5], ARGV[8])
+
+local rate = redis.call('INCR', KEYS[6])
+if rate == 1 then redis.call('PEXPIRE', KEYS[6], 60000) end
+
+local state = 'P'
+if ARGV[10] ~= '' and rate <= tonumber(ARGV[9]) then state = 'A' .. ARGV[10] end
+redis.call('SET', KEYS[3], ARGV[2] .. state, 'PX', ARGV[3])
+return {'new', rate}

@@ -1,0 +1,48 @@
+-- What every act on deliveries shares. A delivery is a hash; its fields are those of its outbox row, `place` and `queued_at_ms`.
+-- '<due key>:order' is a sorted set, all scores 0, of '<channel>:<user_id>\31<creation>\31<due ms>\31<id>': the
+-- deliveries of one receiver stand in it side by side in order of creation, and only the first of them is due.
+local delivery_fields = {'community', 'channel', 'user_id', 'member', 'cause', 'state', 'route', 'reason',
+  'attempts', 'created_at_ms', 'updated_at_ms', 'parts', 'next_part'}
+
+-- delivery_row(record_key, outbox_key, id): put the delivery as it is now on its way to SQL.
+local function delivery_row(record_key, outbox_key, id)
+  local values = redis.call('HMGET', record_key, unpack(delivery_fields))
+  local row = {'kind', 'delivery', 'id', id}
+  for index, name in ipairs(delivery_fields) do
+    row[#row + 1] = name
+    row[#row + 1] = values[index] or ''
+  end
+  return redis.call('XADD', outbox_key, '*', unpack(row))
+end
+
+-- delivery_first(due_key, receiver): make the receiver's oldest delivery due, unless it is already.
+local function delivery_first(due_key, receiver)
+  local head = redis.call('ZRANGEBYLEX', due_key .. ':order',
+    '(' .. receiver .. '\31', '(' .. receiver .. '\32', 'LIMIT', 0, 1)[1]
+  if head then
+    local due_ms, id = string.match(head, '\31%d+\31(%d+)\31(.*)$')
+    redis.call('ZADD', due_key, 'NX', due_ms, id)
+  end
+end
+
+-- deliver(record_key, due_key, outbox_key, id, due_ms, fields): create a delivery, once.
+-- fields   {name, value, …}: community channel user_id member cause route created_at_ms parts are needed;
+--          the rest starts as a new delivery's
+-- returns  1 when this call created it, 0 when the id exists or has been finished a short while ago
+-- dies here / comes twice: one step with the act that calls it; a second call changes nothing.
+local function deliver(record_key, due_key, outbox_key, id, due_ms, fields)
+  if redis.call('EXISTS', record_key) == 1 then return 0 end
+  redis.call('HSET', record_key, 'state', 'queued', 'reason', '', 'attempts', '0', 'next_part', '0',
+    'updated_at_ms', due_ms, 'queued_at_ms', due_ms, unpack(fields))
+  local entry = delivery_row(record_key, outbox_key, id)
+  -- The stream's own ids are the order of creation; padded, they sort as text.
+  local ms, count = string.match(entry, '^(%d+)-(%d+)$')
+  local creation = string.rep('0', 15 - #ms) .. ms .. string.rep('0', 10 - #count) .. count
+  local owner = redis.call('HMGET', record_key, 'channel', 'user_id')
+  local receiver = owner[1] .. ':' .. owner[2]
+  local place = receiver .. '\31' .. creation .. '\31' .. due_ms .. '\31' .. id
+  redis.call('HSET', record_key, 'place', place)
+  redis.call('ZADD', due_key .. ':order', 0, place)
+  delivery_first(due_key, receiver)
+  return 1
+end

@@ -1,0 +1,154 @@
+"""The open database: transactions, and errors in this product's words."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from bot.errors import StoreError, StoreUnavailableError
+from bot.storage.sql.engines import POSTGRESQL, SQLITE, create_reader, create_writer, parse_url, place_of
+from bot.storage.sql.migrate import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+    from pathlib import Path
+
+    from sqlalchemy import Executable, Table
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+Insert = sqlite.Insert | postgresql.Insert
+Record = Row[*tuple[Any, ...]]
+
+CHUNK_ROWS = 500
+
+# PostgreSQL, appendix A: connection lost, rolled back (deadlock), no resources, object in use, stopped, I/O.
+_AWAY_CLASSES = frozenset({"08", "40", "53", "55", "57", "58"})
+
+
+def embedded_url(data_dir: Path) -> str:
+    """Return the URL of the embedded database, the file ``history.db`` in `data_dir`."""
+    path = (data_dir / "history.db").absolute()
+    return URL.create(SQLITE, database=str(path)).render_as_string(hide_password=False)
+
+
+class Database:
+    """The history: many readers, and on SQLite one writer at a time in this process.
+
+    Several processes may share one SQLite file: `BEGIN IMMEDIATE` takes the write lock before anything is
+    read, so a transaction waits its turn (`engines.BUSY_TIMEOUT_S`) instead of failing half way.
+    """
+
+    def __init__(self, url: URL, writer: AsyncEngine, reader: AsyncEngine) -> None:
+        """Serve the migrated database at `url`; use `open`."""
+        self._place = place_of(url)
+        self._writer, self._reader = writer, reader
+        self._is_postgresql = url.drivername == POSTGRESQL
+        self._one_writer = nullcontext() if self._is_postgresql else asyncio.Lock()
+
+    @classmethod
+    async def open(cls, url: str) -> Database:
+        """Bring the database's schema up to date where needed, and open it.
+
+        Args:
+            url: ``sqlite+aiosqlite:///<path>`` or ``postgresql+asyncpg://…``.
+
+        Raises:
+            StoreUnavailableError: The database did not answer.
+            StoreError: The URL is not ours, the schema is newer than this program, or a migration failed.
+        """
+        parsed = parse_url(url)
+        with _translated(place_of(parsed)):
+            await migrate(url)
+        writer = create_writer(parsed)
+        return cls(parsed, writer, create_reader(parsed, writer))
+
+    async def close(self) -> None:
+        """Give back every connection; afterwards nothing may be asked."""
+        await self._reader.dispose()
+        await self._writer.dispose()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection that sees one unchanging state of the database and cannot write.
+
+        Raises:
+            StoreUnavailableError: The database did not answer.
+            StoreError: It refused a statement.
+        """
+        with _translated(self._place):
+            async with self._reader.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection in a transaction: committed, durably, when the block ends well, else undone.
+
+        Raises:
+            StoreUnavailableError: The database did not answer; the transaction may or may not be committed.
+            StoreError: It refused a statement; nothing was changed.
+        """
+        with _translated(self._place):
+            async with self._one_writer, self._writer.begin() as connection:
+                yield connection
+
+    async def fetch(self, statement: Executable) -> Sequence[Record]:
+        """Return all rows of a short answer; raises as `read` does."""
+        async with self.read() as connection:
+            return (await connection.execute(statement)).all()
+
+    async def stream(
+        self, statement: Executable, *, chunk_rows: int = CHUNK_ROWS
+    ) -> AsyncIterator[Sequence[Record]]:
+        """Yield a long answer in chunks, all of one state of the database; raises as `read` does.
+
+        The loop is free between chunks. The connection is held until the last chunk was taken.
+        """
+        async with self.read() as connection:
+            result = await connection.stream(statement, execution_options={"yield_per": chunk_rows})
+            async for rows in result.partitions():
+                yield rows
+
+    def insert(self, table: Table) -> Insert:
+        """Return an INSERT that can say ON CONFLICT, in this database's dialect."""
+        return postgresql.insert(table) if self._is_postgresql else sqlite.insert(table)
+
+    async def ping(self) -> None:
+        """Return when the database answers; raises as `read` does."""
+        await self.fetch(text("SELECT 1"))
+
+
+@contextmanager
+def _translated(place: str) -> Iterator[None]:
+    """Raise the database's errors as ours, without the values of the statement."""
+    try:
+        yield
+    except DBAPIError as error:
+        if _is_away(error):
+            raise StoreUnavailableError(f"{place} did not answer: {error.orig}") from error
+        raise StoreError(f"{place} refused a statement: {_without_values(error)}") from error
+    except (OSError, PoolTimeoutError) as error:
+        raise StoreUnavailableError(f"{place} did not answer: {error or 'time is up'}") from error
+
+
+def _is_away(error: DBAPIError) -> bool:
+    if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
+        return True
+    return _sqlstate(error)[:2] in _AWAY_CLASSES
+
+
+def _without_values(error: DBAPIError) -> str:
+    # PostgreSQL quotes the offending value for bad data and broken constraints; class and code say enough.
+    if _sqlstate(error)[:2] in ("22", "23") and error.orig is not None:
+        return f"{type(error.orig.__cause__).__name__} {_sqlstate(error)}"
+    return str(error.orig)
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""

@@ -1,0 +1,97 @@
+"""Deliveries as history: what was sent later than inline, what waits, what died."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select, tuple_
+
+from bot.storage.sql.pages import Page, check_limit, decode_cursor, paged
+from bot.storage.sql.tables import deliveries
+
+if TYPE_CHECKING:
+    from bot.storage.sql.database import Database
+
+_COLUMNS = deliveries.c
+_DELIVERY = (
+    _COLUMNS.id, _COLUMNS.community, _COLUMNS.channel, _COLUMNS.user_id, _COLUMNS.member, _COLUMNS.cause,
+    _COLUMNS.state, _COLUMNS.route, _COLUMNS.reason, _COLUMNS.attempts, _COLUMNS.created_at_ms,
+    _COLUMNS.updated_at_ms, _COLUMNS.parts, _COLUMNS.next_part,
+)  # fmt: skip
+# By the instant of making, which never changes: a delivery that moves on keeps its place between two pages.
+_NEWEST_FIRST = (_COLUMNS.created_at_ms, _COLUMNS.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One reply on its way.
+
+    Attributes:
+        id: Unique.
+        community: Community id.
+        channel: The channel it goes through.
+        user_id: Whom it goes to, as the platform names them.
+        member: The same as a member id.
+        cause: The event id it answers.
+        state: queued | delivered | dead.
+        route: How it goes, such as the platform's call.
+        reason: Why it is dead or was put off, empty otherwise.
+        attempts: How often it was tried.
+        created_at_ms: When it was made, Unix milliseconds.
+        updated_at_ms: When it last changed.
+        parts: What is said, JSON as delivery writes it; not in `repr`.
+        next_part: Index of the first part that has not arrived.
+    """
+
+    id: str
+    community: str
+    channel: str
+    user_id: str
+    member: str
+    cause: str
+    state: str
+    route: str
+    reason: str
+    attempts: int
+    created_at_ms: int
+    updated_at_ms: int
+    parts: str = field(repr=False)
+    next_part: int
+
+
+class DeliveryHistory:
+    """Reads what was drained of the deliveries; every method raises as `Database.read` does."""
+
+    def __init__(self, database: Database) -> None:
+        """Read from `database`."""
+        self._database = database
+
+    async def page(
+        self,
+        *,
+        state: str | None = None,
+        community: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[Delivery]:
+        """Return deliveries, the newest made first.
+
+        Raises:
+            RefusedError: `cursor` is not one of this list.
+        """
+        query = select(*_DELIVERY)
+        if state is not None:
+            query = query.where(_COLUMNS.state == state)
+        if community is not None:
+            query = query.where(_COLUMNS.community == community)
+        if cursor is not None:
+            query = query.where(tuple_(*_NEWEST_FIRST) < decode_cursor(cursor, int, str))
+        query = query.order_by(*(column.desc() for column in _NEWEST_FIRST)).limit(check_limit(limit) + 1)
+        items = [Delivery(*row) for row in await self._database.fetch(query)]
+        return paged(items, limit, lambda item: (item.created_at_ms, item.id))
+
+    async def get(self, delivery_id: str) -> Delivery | None:
+        """Return the delivery of that id, None when it is unknown or not drained yet."""
+        rows = await self._database.fetch(select(*_DELIVERY).where(_COLUMNS.id == delivery_id))
+        return Delivery(*rows[0]) if rows else None

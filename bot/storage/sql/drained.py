@@ -1,0 +1,134 @@
+"""Writes what the drain took from Redis: once, however often and in whatever pieces it is handed over.
+
+Ledger entries and check-ins are written once and never changed. Members and deliveries are states: the one
+with the latest place in the outbox stays. Counters only grow: the greatest value stays, so neither a reading
+that was overtaken nor a Redis that lost its memory can lower the history.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import case, select
+
+from bot.storage.sql.entries import DrainedEntry, parse_activity, parse_entries
+from bot.storage.sql.tables import activity, check_ins, deliveries, drain_faults, ledger, members
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import Column, ColumnElement, Table
+
+    from bot.storage.sql.activity import ActivityRow
+    from bot.storage.sql.database import Database, Insert
+    from bot.storage.sql.entries import Row
+
+__all__ = ["DrainFault", "DrainedEntry", "read_faults", "write_drained"]
+
+
+@dataclass(frozen=True, slots=True)
+class DrainFault:
+    """An entry that could not be read; `raw` is its JSON, `problem` names the field that is wrong."""
+
+    id: str
+    raw: str = field(repr=False)
+    problem: str
+
+
+async def write_drained(
+    database: Database, entries: Sequence[DrainedEntry], counted: Sequence[ActivityRow]
+) -> int:
+    """Write a batch in one transaction; when this returns it is durable and may be deleted from Redis.
+
+    An entry that cannot be read is kept in `drain_faults`, so that it neither stops the others nor is lost.
+
+    Args:
+        database: Where to.
+        entries: Outbox entries; those of one stream in the order of the stream.
+        counted: Absolute counters as Redis has them now.
+
+    Returns:
+        How many entries and counters could not be read.
+
+    Raises:
+        StoreUnavailableError: The database did not answer; hand the same batch over again.
+        StoreError: It refused; nothing of the batch was written.
+    """
+    parsed, seen = parse_entries(entries), parse_activity(counted)
+    faults = parsed.faults + seen.faults
+    steps = [
+        (_once(database, ledger), parsed.ledger),
+        (_once(database, check_ins), parsed.check_ins),
+        (_latest(database, members, without=("first_seen_ms", "last_seen_ms")), parsed.members),
+        (_latest(database, deliveries), parsed.deliveries),
+        (_greatest(database), seen.activity),
+        (_seen(database), seen.seen),
+        (_once(database, drain_faults), faults),
+    ]
+    if entries or counted:
+        async with database.write() as connection:
+            for statement, rows in steps:
+                if rows:
+                    await connection.execute(statement, _in_key_order(statement.table, rows))
+    return len(faults)
+
+
+async def read_faults(database: Database, *, limit: int = 100) -> tuple[DrainFault, ...]:
+    """Return up to `limit` of the entries that could not be read, by id."""
+    rows = await database.fetch(select(drain_faults).order_by(drain_faults.c.id).limit(limit))
+    return tuple(DrainFault(*row) for row in rows)
+
+
+def _in_key_order(table: Any, rows: list[Row]) -> list[Row]:
+    # Two transactions that lock rows in one order cannot wait for each other. The sort is stable.
+    keys = [column.name for column in table.primary_key]
+    return sorted(rows, key=lambda row: tuple(row[key] for key in keys))
+
+
+def _once(database: Database, table: Table) -> Insert:
+    return database.insert(table).on_conflict_do_nothing(index_elements=_key(table))
+
+
+def _latest(database: Database, table: Table, without: tuple[str, ...] = ()) -> Insert:
+    statement = database.insert(table)
+    new = statement.excluded
+    names = [column.name for column in table.c if not column.primary_key and column.name not in without]
+    return statement.on_conflict_do_update(
+        index_elements=_key(table),
+        set_={name: new[name] for name in names},
+        where=new.position > table.c.position,
+    )
+
+
+def _greatest(database: Database) -> Insert:
+    statement = database.insert(activity)
+    new = statement.excluded
+    names = ("messages", "check_ins", "plays", "events", "last_at_ms")
+    return statement.on_conflict_do_update(
+        index_elements=_key(activity),
+        set_={name: _pick(activity.c[name] > new[name], activity.c[name], new[name]) for name in names},
+    )
+
+
+def _seen(database: Database) -> Insert:
+    statement = database.insert(members)
+    new, old = statement.excluded, members.c
+    # A comparison with NULL, never seen before, picks the new value.
+    return statement.on_conflict_do_update(
+        index_elements=_key(members),
+        set_={
+            "first_seen_ms": _pick(
+                old.first_seen_ms < new.first_seen_ms, old.first_seen_ms, new.first_seen_ms
+            ),
+            "last_seen_ms": _pick(old.last_seen_ms > new.last_seen_ms, old.last_seen_ms, new.last_seen_ms),
+        },
+    )
+
+
+def _pick(condition: ColumnElement[bool], chosen: Any, other: Any) -> ColumnElement[Any]:
+    return case((condition, chosen), else_=other)
+
+
+def _key(table: Table) -> Iterable[Column[Any]]:
+    return table.primary_key.columns

@@ -1,0 +1,266 @@
+"""Outbox entries as they come from Redis, and the rows they become."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from bot.storage.sql.pages import fits_int64
+from bot.storage.sql.tables import clean_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from bot.storage.sql.activity import ActivityRow
+
+Row = dict[str, Any]
+
+# PostgreSQL refuses an index entry above 2704 bytes; the widest of ours holds four ids.
+ID_LIMIT_BYTES = 512
+# Characters of a name that are kept; it is indexed too, and no platform allows a third of that.
+NAME_LIMIT = 128
+
+_ENTRY_ID = re.compile(r"[0-9]{1,6}-([0-9]{1,13})-([0-9]{1,18})")
+_WHOLE = re.compile(r"-?[0-9]{1,19}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_STATES = frozenset({"queued", "delivered", "dead"})
+
+
+@dataclass(frozen=True, slots=True)
+class DrainedEntry:
+    """One entry of an outbox stream.
+
+    Attributes:
+        id: ``<shard number>-<stream id>``, unique over all time.
+        kind: ledger | check_in | member | delivery.
+        fields: The entry's other fields, as text; not in `repr`, they hold what people wrote.
+    """
+
+    id: str
+    kind: str
+    fields: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedEntries:
+    """Rows by table, in the order of the entries; `faults` is for `drain_faults`."""
+
+    ledger: list[Row]
+    check_ins: list[Row]
+    members: list[Row]
+    deliveries: list[Row]
+    faults: list[Row]
+
+
+class MalformedError(ValueError):
+    """An entry cannot become a row; the text names the field, never its value."""
+
+
+def position_of(entry_id: str) -> int:
+    """Return the place of an entry in its outbox as one number: milliseconds × 2²⁰ + sequence number.
+
+    Raises:
+        MalformedError: `entry_id` is not of the form ``<shard number>-<milliseconds>-<sequence number>``.
+    """
+    found = _ENTRY_ID.fullmatch(entry_id)
+    position = (int(found[1]) << 20) + int(found[2]) if found else -1
+    if not found or not fits_int64(position):
+        raise MalformedError("id: not <shard>-<stream id>")
+    return position
+
+
+def parse_entries(entries: Iterable[DrainedEntry]) -> ParsedEntries:
+    """Return the rows of `entries`; one that cannot be read becomes a fault instead of an error."""
+    parsed = ParsedEntries([], [], [], [], [])
+    destinations = {
+        "ledger": (_ledger_row, parsed.ledger),
+        "check_in": (_check_in_row, parsed.check_ins),
+        "member": (_member_row, parsed.members),
+        "delivery": (_delivery_row, parsed.deliveries),
+    }
+    for entry in entries:
+        try:
+            if entry.kind not in destinations:
+                raise MalformedError("kind: unknown")  # noqa: TRY301 - one way to the faults
+            to_row, rows = destinations[entry.kind]
+            rows.append(to_row(entry, position_of(entry.id)))
+        except MalformedError as error:
+            parsed.faults.append(_fault_row(entry, str(error)))
+    return parsed
+
+
+def _fault_row(entry: DrainedEntry, problem: str) -> Row:
+    # JSON in ASCII: whatever is wrong with the text, this can be stored.
+    raw = json.dumps({"kind": entry.kind, "fields": dict(entry.fields)})
+    return {"id": entry.id, "raw": raw, "problem": problem}
+
+
+def _ledger_row(entry: DrainedEntry, position: int) -> Row:
+    fields = entry.fields
+    delta = _whole(fields, "delta")
+    if delta == 0:
+        raise MalformedError("delta: nothing changed")
+    return {
+        "id": entry.id,
+        "community": _id(fields, "community"),
+        "member": _id(fields, "member"),
+        "delta": delta,
+        "reason": _id(fields, "reason"),
+        "cause": _id(fields, "cause"),
+        "at_ms": _whole(fields, "at_ms"),
+        "day": _day(fields, "day"),
+        "balance_after": _whole(fields, "balance"),
+        "rule": _text(fields, "rule"),
+        "operator": _text(fields, "operator"),
+        "note": _text(fields, "note"),
+        "round": _text(fields, "round"),
+        "reverses": _text(fields, "reverses"),
+        "position": position,
+    }
+
+
+def _check_in_row(entry: DrainedEntry, _position: int) -> Row:
+    fields = entry.fields
+    made_up = _text(fields, "made_up")
+    if made_up not in ("0", "1"):
+        raise MalformedError("made_up: neither 0 nor 1")
+    return {
+        "community": _id(fields, "community"),
+        "member": _id(fields, "member"),
+        "day": _day(fields, "day"),
+        "at_ms": _whole(fields, "at_ms"),
+        "cause": _text(fields, "cause"),
+        "streak": _whole(fields, "streak"),
+        "total": _whole(fields, "total"),
+        "rank": _whole(fields, "rank"),
+        "points": _whole(fields, "points"),
+        "made_up": made_up == "1",
+    }
+
+
+def _member_row(entry: DrainedEntry, position: int) -> Row:
+    fields = entry.fields
+    return {
+        "community": _id(fields, "community"),
+        "member": _id(fields, "member"),
+        "channel": _id(fields, "channel"),
+        "user_id": _id(fields, "user_id"),
+        "name": _text(fields, "name")[:NAME_LIMIT],
+        "joined_at_ms": _whole_or_none(fields, "joined_at_ms"),
+        "left_at_ms": _whole_or_none(fields, "left_at_ms"),
+        "joins": _whole_or_none(fields, "joins") or 0,
+        "position": position,
+    }
+
+
+def _delivery_row(entry: DrainedEntry, position: int) -> Row:
+    fields = entry.fields
+    state = _text(fields, "state")
+    if state not in _STATES:
+        raise MalformedError("state: unknown")
+    return {
+        "id": _id(fields, "id"),
+        "community": _id(fields, "community"),
+        "channel": _text(fields, "channel"),
+        "user_id": _text(fields, "user_id"),
+        "member": _text(fields, "member"),
+        "cause": _text(fields, "cause"),
+        "state": state,
+        "route": _text(fields, "route"),
+        "reason": _text(fields, "reason"),
+        "attempts": _whole(fields, "attempts"),
+        "created_at_ms": _whole(fields, "created_at_ms"),
+        "updated_at_ms": _whole(fields, "updated_at_ms"),
+        "parts": _text(fields, "parts"),
+        "next_part": _whole(fields, "next_part"),
+        "position": position,
+    }
+
+
+def _text(fields: Mapping[str, str], name: str) -> str:
+    value = fields.get(name)
+    if value is None:
+        raise MalformedError(f"{name}: missing")
+    return value
+
+
+def _id(fields: Mapping[str, str], name: str) -> str:
+    value = _text(fields, name)
+    if not value:
+        raise MalformedError(f"{name}: empty")
+    if _is_too_long(value):
+        raise MalformedError(f"{name}: longer than {ID_LIMIT_BYTES} bytes")
+    return value
+
+
+def _is_too_long(value: str) -> bool:
+    # A character is four bytes at most, so nearly every id is answered by its length.
+    return len(value) * 4 > ID_LIMIT_BYTES and len(clean_text(value).encode()) > ID_LIMIT_BYTES
+
+
+def _whole(fields: Mapping[str, str], name: str) -> int:
+    text = _text(fields, name)
+    value = int(text) if _WHOLE.fullmatch(text) else None
+    if value is None or not fits_int64(value):
+        raise MalformedError(f"{name}: not a whole number of 64 bits")
+    return value
+
+
+def _whole_or_none(fields: Mapping[str, str], name: str) -> int | None:
+    return None if _text(fields, name) == "" else _whole(fields, name)
+
+
+def _day(fields: Mapping[str, str], name: str) -> date:
+    text = _text(fields, name)
+    try:
+        if _DAY.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise MalformedError(f"{name}: not a day YYYY-MM-DD")
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedActivity:
+    """Rows for `activity`, and for `members` who was seen; `faults` is for `drain_faults`."""
+
+    activity: list[Row]
+    seen: list[Row]
+    faults: list[Row]
+
+
+def parse_activity(activity: Iterable[ActivityRow]) -> ParsedActivity:
+    """Return the rows of absolute counters; one that no table can hold becomes a fault."""
+    parsed = ParsedActivity([], [], [])
+    for counted in activity:
+        row = asdict(counted)
+        if any(map(_is_too_long, (counted.community, counted.group_id, counted.member))):
+            parsed.faults.append(_activity_fault_row(row))
+            continue
+        channel, _, user_id = counted.member.partition(":")
+        parsed.activity.append(row)
+        parsed.seen.append(
+            {
+                "community": counted.community,
+                "member": counted.member,
+                "channel": channel,
+                "user_id": user_id,
+                "name": "",
+                "joins": 0,
+                "first_seen_ms": counted.last_at_ms,
+                "last_seen_ms": counted.last_at_ms,
+                "position": 0,
+            }
+        )
+    return parsed
+
+
+def _activity_fault_row(row: Row) -> Row:
+    # Counters have no id of their own; the same ones again give the same id.
+    raw = json.dumps(row, default=str)
+    digest = hashlib.sha256(raw.encode()).hexdigest()
+    return {"id": f"activity-{digest}", "raw": raw, "problem": f"an id: longer than {ID_LIMIT_BYTES} bytes"}
