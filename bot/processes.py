@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 _BACKLOG = 1024
 _START_TRIES = 3
-_STEADY_S = 10.0  # a worker that lived this long did not die of its start
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
+_STEADY_S = 2.0  # a worker that lived this long did not die of its start
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 
 _log = structlog.get_logger("huoqun")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.errors import RefusedError
 from bot.model import KeywordRule, Reply
 from bot.routing.context import Context
-from bot.routing.keyword_check import check_rule
+from bot.routing.keyword_rule import check_rule
 from bot.routing.router import Router
 from bot.storage.redis.points import MOST_POINTS
 from handlers.names import display_member

@@ -193,7 +193,7 @@ class Courier:
             raise
         except (BotError, TimeoutError) as error:
             return judge(trip.client.kind, error)
-        except Exception as error:  # noqa: BLE001 - see below
+        except Exception as error:  # noqa: BLE001 - logged and counted
             # Whatever it is, one delivery must neither stop the others nor be tried for ever.
             _log.exception("delivery_error", delivery=trip.delivery.id, channel=trip.delivery.channel)
             return judge(trip.client.kind, error)

@@ -135,17 +135,9 @@ WECHAT_OA = Abilities(
     deadline_s=5.0,
     passive_parts=_EVERY_PART,
     passive_events=frozenset(
-        {
-            "subscribe",
-            "scan",
-            "location_report",
-            "menu_click",
-            "menu_view",
-            "scan_code",
-            "pictures",
-            "location_select",
-        }
-    ),  # fmt: skip
+        {"subscribe", "scan", "location_report", "location_select"}
+        | {"menu_click", "menu_view", "scan_code", "pictures"}
+    ),
     later=Route.WINDOW,
     active_parts=_EVERY_PART,
     text_limit_bytes=2048,
@@ -198,7 +190,9 @@ REST_DELAY_MS = 1500
 
 
 def divide(parts: Iterable[Part], kind: str, *, inline: bool) -> Division:
-    """Cut a reply to the platform's limits and choose its ways; `inline`: an HTTP response can still carry one part.
+    """Cut a reply to the platform's limits and choose its ways.
+
+    `inline` says whether an HTTP response can still carry one part.
 
     The parts keep their order: only the first can go in the response, so where its kind cannot be passive
     all go as a delivery.

@@ -126,8 +126,8 @@ class Sender:
             await self._courier.carry(delivery, held_ms)
         except StoreUnavailableError as error:
             _log.warning("delivery_left", delivery=delivery.id, problem=str(error))
-        except Exception:
-            # A mistake of ours: its lease ends and it is tried again; the others go on meanwhile.
+        except Exception:  # noqa: BLE001 - logged, and the others go on
+            # A mistake of ours: its lease ends and it is tried again.
             _log.exception("delivery_error", delivery=delivery.id)
 
 

@@ -46,7 +46,7 @@ class Fetched:
 
 
 Fetch = Callable[[str, bool], Awaitable[Fetched]]
-"""Fetch a token, given the one that was refused ('' for none) and whether only the older endpoint is served."""
+"""Fetches a token, given the one refused ('' for none) and whether only the older endpoint is served."""
 
 
 class AccessTokens:

@@ -34,7 +34,7 @@ class _Builder:
     def __init__(self) -> None:
         self.root: Element = ""
         self.root_name = ""
-        # Text since the last tag: all that matters, since an element has either text or elements.
+        # Text since the last start tag: all that counts, since an element has either text or elements.
         self.texts: list[str] = []
         self._open: list[Elements] = []
         self._count = 0
@@ -48,7 +48,6 @@ class _Builder:
 
     def end(self, name: str) -> None:
         value: Element = self._open.pop() or "".join(self.texts)
-        self.texts.clear()
         if not self._open:
             self.root, self.root_name = value, name
             return

@@ -24,18 +24,19 @@ _CHINESE: Mapping[str, str] = MappingProxyType(
         "too_many_bytes": "有 {size} 字节（一个汉字占 3 字节），最多 {limit} 字节，请写短一些",
         "out_of_range": "{value} 超出范围，请用 {low} 到 {high} 之间的数",
         "bad_window": "“{window}”不是时段，请写成 09:00-18:00、22:00-02:00 或 18:00-24:00，留空表示全天",
-        "shadowed_by_command": "“{command}”是聊天命令，命令总是先于关键词回答；请换一个触发词，或改用包含匹配",
+        "shadowed_by_command": "“{command}”是聊天命令，命令先于关键词回答；请换一个词，或改用包含匹配",
         "unknown_variable": "没有变量“{variable}”，可以用：{known}；要显示花括号，请写成 {{{{ 和 }}}}",
         "lone_brace": "花括号 {brace} 没有成对；要显示它，请写成 {brace}{brace}",
         "regex_syntax": "正则表达式用不了（{said}）：{chinese_cure}",
         "regex_too_large": "正则表达式太大，不能用在每条消息上；请缩短重复次数，或拆成几个触发词",
-        "regex_matches_empty": "这个正则表达式什么字都没有也会匹配，每条消息都会触发；请把 * 换成 +，或加上必须出现的字",
+        "regex_matches_empty": "没有任何文字也会匹配，每条消息都会触发；请把 * 换成 +，或加上必须出现的字",
     }
 )
 _FIELDS: Mapping[str, str] = MappingProxyType(
     {
-        "triggers": "触发词", "match": "匹配方式", "answers": "回复", "pick": "选取方式", "priority": "优先级",
-        "cool_down_s": "冷却秒数", "cool_down_scope": "冷却范围", "hours": "时段", "weekdays": "星期", "groups": "群",
+        "triggers": "触发词", "match": "匹配方式", "answers": "回复", "pick": "选取方式",
+        "priority": "优先级", "cool_down_s": "冷却秒数", "cool_down_scope": "冷却范围",
+        "hours": "时段", "weekdays": "星期", "groups": "群",
     }
 )  # fmt: skip
 _PATH = re.compile(r"(\w+)(?:\[(\d+)\])?")

@@ -47,7 +47,7 @@ def fit_pattern(pattern: str, normalise: Callable[[str], str]) -> str:
 def _token(found: re.Match[str], normalise: Callable[[str], str]) -> str:
     kind, text = found.lastgroup, found.group()
     if kind == "quoted":
-        return "".join(_literal(character, normalise) for character in found["quoted"])
+        return "".join(_literal(character, normalise) for character in re.sub(r"\s+", " ", found["quoted"]))
     if kind == "escape":
         character = _escaped_character(text)
         return text if character is None else _literal(character, normalise)

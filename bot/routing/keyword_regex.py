@@ -23,7 +23,6 @@ _PATTERN_MEMORY_BYTES = 1 << 20
 _SET_MEMORY_BYTES = 8 << 20
 _SET_SIZE = 1000  # patterns searched at once: one state of the automaton costs time by their number
 _HALF_CHARACTER = "\\C"  # one byte, perhaps the middle of a character
-_ALWAYS = "(?:)"  # matches every text; see _PatternSet
 
 # What RE2 says about a pattern, and what helps, in English and Chinese. The first that is found counts.
 _CURES = (
@@ -74,6 +73,11 @@ _CURES = (
     ("missing ]", "close the character class, or write \\[ for a bracket", "缺少 ]；要匹配方括号，请写 \\["),
     ("missing )", "close the group, or write \\( for a bracket", "缺少 )；要匹配括号，请写 \\("),
     ("unexpected )", "open the group, or write \\) for a bracket", "多了 )；要匹配括号，请写 \\)"),
+    (
+        "class range: \\",
+        "RE2 knows \\d \\s \\w, \\pL, \\p{Han} and the like",
+        "可以用 \\d \\s \\w \\p{Han} 等",
+    ),
     ("class range", "write the lower end of the range first", "范围要从小到大写"),
     ("trailing \\", "write \\\\ for a backslash", "要匹配反斜杠，请写 \\\\"),
     ("", "see the syntax of RE2", "请参考 RE2 语法"),
@@ -93,10 +97,7 @@ def check_regex(pattern: str, normalise: Callable[[str], str]) -> None:
     try:
         compiled = _compiled(fitted)
     except re2.error as error:
-        said = error.args[0] if error.args else ""
-        raise RuleRefusedError(
-            _syntax_fault(said.decode(errors="replace") if isinstance(said, bytes) else said)
-        ) from None
+        raise RuleRefusedError(_syntax_fault(error.args[0].decode(errors="replace"))) from None
     if compiled.programsize > MAX_PROGRAM:
         raise RuleRefusedError(_size_fault())
     # An assertion such as \b alone matches nothing in the empty text, but does beside a letter.
@@ -138,18 +139,13 @@ class RegexIndex:
         found: list[tuple[int, int]] = []
         for patterns in self._sets:
             for number in patterns.candidates(data):
-                span = _compiled(self._patterns[number]).search(text)
-                if span and (length := span.end() - span.start()):
+                if length := _length(self._patterns[number], text):
                     found.append((number, length))
         return found
 
 
 class _PatternSet:
-    """Patterns searched in one pass.
-
-    When the pass runs out of memory, RE2 reports that nothing was found. A last pattern that matches
-    every text tells that apart, and then all patterns are candidates.
-    """
+    """Patterns searched in one pass; building it proves that the pass has the memory it needs."""
 
     __slots__ = ("_numbers", "_set")
 
@@ -157,21 +153,18 @@ class _PatternSet:
         """Compile the patterns with these numbers.
 
         Raises:
-            re2.error: They are too large for one set.
+            re2.error: One of them is wrong, or together they are too large.
+            UnicodeEncodeError: One of them holds half a surrogate pair.
         """
         self._numbers = numbers
         self._set = re2.Set.SearchSet(_options(_SET_MEMORY_BYTES))
         for number in numbers:
             self._set.Add(patterns[number])
-        self._set.Add(_ALWAYS)
         self._set.Compile()
 
-    def candidates(self, data: bytes) -> Sequence[int]:
-        """Return the numbers of the patterns that are in a text, in rising order."""
-        found = self._set.Match(data)
-        if found is None or len(self._numbers) not in found:
-            return self._numbers
-        return [self._numbers[place] for place in sorted(found)[:-1]]
+    def candidates(self, data: bytes) -> list[int]:
+        """Return the numbers of the patterns that are in a text in UTF-8, in rising order."""
+        return sorted(self._numbers[place] for place in self._set.Match(data) or ())
 
 
 def _pattern_sets(patterns: Sequence[str], numbers: Sequence[int], broken: list[int]) -> list[_PatternSet]:
@@ -187,6 +180,15 @@ def _pattern_sets(patterns: Sequence[str], numbers: Sequence[int], broken: list[
         *_pattern_sets(patterns, numbers[:middle], broken),
         *_pattern_sets(patterns, numbers[middle:], broken),
     ]
+
+
+def _length(pattern: str, text: str) -> int:
+    """Return how many characters a pattern matches, 0 where it does not."""
+    try:
+        found = _compiled(pattern).search(text)
+    except re2.error:  # fits into a set, but is far larger than `check_regex` lets through
+        return 0
+    return len(found.group()) if found else 0
 
 
 def _compiled(pattern: str) -> Any:

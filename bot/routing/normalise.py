@@ -143,7 +143,9 @@ def _leading_mention_length(text: str, names: str) -> int:
 
 def _space_unless_address(found: re.Match[str]) -> str:
     before = found.string[: found.start()][-1:]
-    return found.group() if re.match(r"[A-Za-z0-9_.-]", before) else " "
+    if re.match(r"[A-Za-z0-9_.-]", before):
+        return found.group()
+    return "" if before.isspace() else " "
 
 
 # ---------------------------------------------------------------- tables, made once
@@ -186,7 +188,7 @@ def _blanks(keep: frozenset[int]) -> _Table:
     """Return the mapping of whitespace to the space, and of what takes no room to nothing."""
     table: _Table = dict.fromkeys(range(0xD800, 0xE000), None)
     table.update(dict.fromkeys(_IGNORABLE, None))
-    for code in (*range(0x10000), *range(0xE0000, 0xE0080)):
+    for code in (*range(0x20000), *range(0xE0000, 0xE0080)):
         character = chr(code)
         if character.isspace() and code != 0x20:
             table[code] = 0x20

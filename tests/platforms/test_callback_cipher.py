@@ -166,6 +166,10 @@ REFUSALS = {
         encrypt_blocks(pad(PREFIX + (1000).to_bytes(4, "big") + b"x" + RECEIVER.encode())),
         UndecodableError,
     ),
+    "length one byte beyond the data": (
+        encrypt_blocks(pad(PREFIX + (12).to_bytes(4, "big") + b"x" + RECEIVER.encode())),
+        UndecodableError,
+    ),
     "length of 4 GiB": (
         encrypt_blocks(pad(PREFIX + b"\xff\xff\xff\xff" + b"x" + RECEIVER.encode())),
         UndecodableError,
@@ -191,6 +195,15 @@ def test_a_broken_ciphertext_is_refused_and_spoils_nothing_after_it(
         with pytest.raises(error):
             cipher.decrypt(encrypted)
         assert cipher.decrypt(GOOD) == VECTORS[0][0]
+
+
+@pytest.mark.parametrize("length", [2, 3, 13, 1000, 2**32 - 1])
+def test_without_a_receiver_id_the_length_must_still_fit(length: int) -> None:
+    """Nothing behind the message would be an empty receiver id too."""
+    cipher = CallbackCipher(TOKEN, AES_KEY, "")
+    assert cipher.decrypt(encrypt_blocks(pad(framed(b"x", b"")))) == b"x"
+    with pytest.raises(UndecodableError):
+        cipher.decrypt(encrypt_blocks(pad(PREFIX + length.to_bytes(4, "big") + b"x")))
 
 
 def test_a_message_under_another_key_is_refused(cipher: CallbackCipher) -> None:

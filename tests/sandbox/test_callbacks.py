@@ -296,10 +296,11 @@ async def test_news_pictures_and_other_answers_are_read(sandbox: Sandbox, bot: E
     }
     bot.answer = lambda _: [article]
     news = await sandbox.say("oa", "xiaoming", "hi")
-    bot.answer = lambda _: "replaced below"
+    bot.answer = lambda _: "M1"
     bot.edit = lambda inner: (
-        inner[: inner.index("<MsgType>")]
-        + "<MsgType>image</MsgType><Image><MediaId>M1</MediaId></Image></xml>"
+        inner.replace("[text]", "[image]")
+        .replace("<Content>", "<Image><MediaId>")
+        .replace("</Content>", "</MediaId></Image>")
     )
     picture = await sandbox.say("app", "xiaoming", "hi")
 

@@ -171,7 +171,8 @@ function drawColumns() {
   }
   byId("columns").replaceChildren(...columns);
   for (const column of document.querySelectorAll(".phone")) toEnd(column.querySelector(".log"));
-  const again = focused && document.querySelector(`[data-key="${CSS.escape(focused)}"] textarea`);
+  if (!focused) return;
+  const again = document.querySelector(`[data-key="${CSS.escape(focused)}"] textarea`);
   again?.focus();
   again?.setSelectionRange(from, to);
 }

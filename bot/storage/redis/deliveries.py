@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -63,7 +63,7 @@ class Delivery:
     cause: str
     route: str
     created_at_ms: int
-    parts: str
+    parts: str = field(repr=False)
     state: str = "queued"
     reason: str = ""
     attempts: int = 0
@@ -86,7 +86,7 @@ def delivery_fields(delivery: Delivery) -> tuple[Value, ...]:
     )
     row = asdict(fresh)
     del row["id"], row["queued_at_ms"]
-    return tuple(value for field in row.items() for value in field)
+    return tuple(value for item in row.items() for value in item)
 
 
 def encode_parts(parts: Sequence[Part]) -> str:

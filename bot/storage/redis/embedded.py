@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 _TICK_S = 0.1
 _SYNC_EVERY_S = 1.0
 _END_GRACE_S = 10.0
-_STEADY_S = 10.0  # a server that ran this long did not die of its start
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 5.0
+_STEADY_S = 1.0  # a server that ran this long did not die of its start
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 2.0
 _ATTACH_LIMIT_S = 15.0
 _GUESTS_LIMIT_S = 60.0
 
@@ -60,7 +60,7 @@ class EmbeddedRedis:
         self.url = files.url
         self._files, self._lock, self._appendfsync = files, lock, appendfsync
         self._owner_pid = os.getpid()
-        self._server: ValkeyProcess | None = None
+        self._server_pid = 0
         self._stopping = threading.Event()
         self._started: Future[None] = Future()
         # A daemon, so that it never keeps a finished process alive; `atexit` ends it properly.
@@ -90,8 +90,8 @@ class EmbeddedRedis:
 
     @property
     def pid(self) -> int:
-        """The server's process id; another one after it died and was restarted, 0 before its first start."""
-        return self._server.pid if self._server else 0
+        """The process id of the server, of the last one while that is dead and not yet replaced."""
+        return self._server_pid
 
     def stop(self) -> None:
         """End the server in its orderly way and give the directory up; does nothing the second time."""
@@ -121,44 +121,47 @@ class EmbeddedRedis:
             self._files.address.unlink(missing_ok=True)  # the former owner's
             if orphan_pid:
                 _log.warning("ended an embedded store that had outlived its owner", pid=orphan_pid)
-            self._launch()
+            server = self._launch()
         except BaseException as error:  # noqa: BLE001 - handed to the thread that called start
             self._started.set_exception(error)
             return
         self._started.set_result(None)
-        self._watch()
-        if self._server and self._server.exit_code is None and not self._server.end(_END_GRACE_S):
+        server = self._watch(server)
+        if server.exit_code is None and not server.end(_END_GRACE_S):
             _log.warning("embedded store did not end in time and was killed", grace_s=_END_GRACE_S)
 
-    def _launch(self) -> None:
-        self._server = ValkeyProcess.launch(self._files, self._appendfsync, self._stopping)
+    def _launch(self) -> ValkeyProcess:
+        server = ValkeyProcess.launch(self._files, self._appendfsync, self._stopping)
+        self._server_pid = server.pid
+        return server
 
-    def _watch(self) -> None:
+    def _watch(self, server: ValkeyProcess) -> ValkeyProcess:
+        """Keep a server running until `stop`; return the last one."""
         files_sync = AppendOnlyFileSync(self._files.append_only_dir)
-        born = synced = time.monotonic()
+        born_s = synced_s = time.monotonic()
         pause_s = _FIRST_PAUSE_S
         while not self._stopping.wait(_TICK_S):
-            now = time.monotonic()
-            exit_code = self._server.exit_code if self._server else None
-            if self._server is None or exit_code is not None:
-                pause_s = _FIRST_PAUSE_S if now - born > _STEADY_S else min(2 * pause_s, _LONGEST_PAUSE_S)
-                self._replace(exit_code, pause_s)
-                born = time.monotonic()
-            elif self._appendfsync == "everysec" and now - synced >= _SYNC_EVERY_S:
+            now_s = time.monotonic()
+            if server.exit_code is not None:
+                steady = now_s - born_s > _STEADY_S
+                pause_s = _FIRST_PAUSE_S if steady else min(2 * pause_s, _LONGEST_PAUSE_S)
+                server = self._replace(server, pause_s)
+                born_s = time.monotonic()
+            elif self._appendfsync == "everysec" and now_s - synced_s >= _SYNC_EVERY_S:
                 _sync(files_sync)
-                synced = now
+                synced_s = now_s
+        return server
 
-    def _replace(self, exit_code: int | None, pause_s: float) -> None:
-        """Start another server in place of a dead one; on failure the next tick comes here again."""
-        if exit_code is not None:
-            _log.error("embedded store ended", exit_code=exit_code, next_start_in_s=pause_s)
-        self._server = None
+    def _replace(self, dead: ValkeyProcess, pause_s: float) -> ValkeyProcess:
+        """Start another server in place of a dead one; where that fails, the next tick tries again."""
+        _log.error("embedded store is down", pid=dead.pid, exit_code=dead.exit_code, next_start_in_s=pause_s)
         if self._stopping.wait(pause_s):
-            return
+            return dead
         try:
-            self._launch()
+            return self._launch()
         except StoreError as error:
             _log.error("embedded store cannot be started again", error=str(error))
+            return dead
 
 
 def _sync(files_sync: AppendOnlyFileSync) -> None:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from bot.errors import StoreError, StoreUnavailableError
 from bot.storage.sql.engines import POSTGRESQL, SQLITE, create_reader, create_writer, parse_url, place_of
+from bot.storage.sql.failures import translated
 from bot.storage.sql.migrate import migrate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from sqlalchemy import Executable, Table
@@ -27,9 +25,6 @@ Insert = sqlite.Insert | postgresql.Insert
 Record = Row[*tuple[Any, ...]]
 
 CHUNK_ROWS = 500
-
-# PostgreSQL, appendix A: connection lost, rolled back (deadlock), no resources, object in use, stopped, I/O.
-_AWAY_CLASSES = frozenset({"08", "40", "53", "55", "57", "58"})
 
 
 def embedded_url(data_dir: Path) -> str:
@@ -64,8 +59,7 @@ class Database:
             StoreError: The URL is not ours, the schema is newer than this program, or a migration failed.
         """
         parsed = parse_url(url)
-        with _translated(place_of(parsed)):
-            await migrate(url)
+        await migrate(url)
         writer = create_writer(parsed)
         return cls(parsed, writer, create_reader(parsed, writer))
 
@@ -82,7 +76,7 @@ class Database:
             StoreUnavailableError: The database did not answer.
             StoreError: It refused a statement.
         """
-        with _translated(self._place):
+        with translated(self._place):
             async with self._reader.connect() as connection:
                 yield connection
 
@@ -94,7 +88,7 @@ class Database:
             StoreUnavailableError: The database did not answer; the transaction may or may not be committed.
             StoreError: It refused a statement; nothing was changed.
         """
-        with _translated(self._place):
+        with translated(self._place):
             async with self._one_writer, self._writer.begin() as connection:
                 yield connection
 
@@ -122,33 +116,3 @@ class Database:
     async def ping(self) -> None:
         """Return when the database answers; raises as `read` does."""
         await self.fetch(text("SELECT 1"))
-
-
-@contextmanager
-def _translated(place: str) -> Iterator[None]:
-    """Raise the database's errors as ours, without the values of the statement."""
-    try:
-        yield
-    except DBAPIError as error:
-        if _is_away(error):
-            raise StoreUnavailableError(f"{place} did not answer: {error.orig}") from error
-        raise StoreError(f"{place} refused a statement: {_without_values(error)}") from error
-    except (OSError, PoolTimeoutError) as error:
-        raise StoreUnavailableError(f"{place} did not answer: {error or 'time is up'}") from error
-
-
-def _is_away(error: DBAPIError) -> bool:
-    if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
-        return True
-    return _sqlstate(error)[:2] in _AWAY_CLASSES
-
-
-def _without_values(error: DBAPIError) -> str:
-    # PostgreSQL quotes the offending value for bad data and broken constraints; class and code say enough.
-    if _sqlstate(error)[:2] in ("22", "23") and error.orig is not None:
-        return f"{type(error.orig.__cause__).__name__} {_sqlstate(error)}"
-    return str(error.orig)
-
-
-def _sqlstate(error: DBAPIError) -> str:
-    return getattr(error.orig, "sqlstate", None) or ""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import case, select
 
+from bot.storage.sql import tables
 from bot.storage.sql.entries import DrainedEntry, parse_activity, parse_entries
-from bot.storage.sql.tables import activity, check_ins, deliveries, drain_faults, ledger, members
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,7 +37,7 @@ class DrainFault:
 
 
 async def write_drained(
-    database: Database, entries: Sequence[DrainedEntry], counted: Sequence[ActivityRow]
+    database: Database, entries: Sequence[DrainedEntry], activity: Sequence[ActivityRow]
 ) -> int:
     """Write a batch in one transaction; when this returns it is durable and may be deleted from Redis.
 
@@ -46,7 +46,7 @@ async def write_drained(
     Args:
         database: Where to.
         entries: Outbox entries; those of one stream in the order of the stream.
-        counted: Absolute counters as Redis has them now.
+        activity: Absolute counters as Redis has them now.
 
     Returns:
         How many entries and counters could not be read.
@@ -55,18 +55,18 @@ async def write_drained(
         StoreUnavailableError: The database did not answer; hand the same batch over again.
         StoreError: It refused; nothing of the batch was written.
     """
-    parsed, seen = parse_entries(entries), parse_activity(counted)
+    parsed, seen = parse_entries(entries), parse_activity(activity)
     faults = parsed.faults + seen.faults
     steps = [
-        (_once(database, ledger), parsed.ledger),
-        (_once(database, check_ins), parsed.check_ins),
-        (_latest(database, members, without=("first_seen_ms", "last_seen_ms")), parsed.members),
-        (_latest(database, deliveries), parsed.deliveries),
+        (_once(database, tables.ledger), parsed.ledger),
+        (_once(database, tables.check_ins), parsed.check_ins),
+        (_latest(database, tables.members, without=("first_seen_ms", "last_seen_ms")), parsed.members),
+        (_latest(database, tables.deliveries), parsed.deliveries),
         (_greatest(database), seen.activity),
         (_seen(database), seen.seen),
-        (_once(database, drain_faults), faults),
+        (_once(database, tables.drain_faults), faults),
     ]
-    if entries or counted:
+    if entries or activity:
         async with database.write() as connection:
             for statement, rows in steps:
                 if rows:
@@ -76,7 +76,7 @@ async def write_drained(
 
 async def read_faults(database: Database, *, limit: int = 100) -> tuple[DrainFault, ...]:
     """Return up to `limit` of the entries that could not be read, by id."""
-    rows = await database.fetch(select(drain_faults).order_by(drain_faults.c.id).limit(limit))
+    rows = await database.fetch(select(tables.drain_faults).order_by(tables.drain_faults.c.id).limit(limit))
     return tuple(DrainFault(*row) for row in rows)
 
 
@@ -102,21 +102,21 @@ def _latest(database: Database, table: Table, without: tuple[str, ...] = ()) -> 
 
 
 def _greatest(database: Database) -> Insert:
-    statement = database.insert(activity)
-    new = statement.excluded
+    statement = database.insert(tables.activity)
+    new, old = statement.excluded, tables.activity.c
     names = ("messages", "check_ins", "plays", "events", "last_at_ms")
     return statement.on_conflict_do_update(
-        index_elements=_key(activity),
-        set_={name: _pick(activity.c[name] > new[name], activity.c[name], new[name]) for name in names},
+        index_elements=_key(tables.activity),
+        set_={name: _pick(old[name] > new[name], old[name], new[name]) for name in names},
     )
 
 
 def _seen(database: Database) -> Insert:
-    statement = database.insert(members)
-    new, old = statement.excluded, members.c
+    statement = database.insert(tables.members)
+    new, old = statement.excluded, tables.members.c
     # A comparison with NULL, never seen before, picks the new value.
     return statement.on_conflict_do_update(
-        index_elements=_key(members),
+        index_elements=_key(tables.members),
         set_={
             "first_seen_ms": _pick(
                 old.first_seen_ms < new.first_seen_ms, old.first_seen_ms, new.first_seen_ms

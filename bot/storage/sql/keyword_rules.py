@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import Text, bindparam, cast, delete, select, update
+from sqlalchemy import Text, cast, delete, select, update
 
 from bot.model import KeywordRule
 from bot.storage.sql.pages import Page, check_limit, decode_cursor, fits_int64, paged
@@ -17,7 +17,7 @@ from bot.storage.sql.tables import clean_text, keyword_rules, keyword_versions
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from sqlalchemy import Select
+    from sqlalchemy import Delete, Select, Update
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from bot.clock import Clock
@@ -29,7 +29,6 @@ _RULE = (
     _COLUMNS.cool_down_s, _COLUMNS.cool_down_scope, _COLUMNS.hours, _COLUMNS.weekdays, _COLUMNS.groups,
     _COLUMNS.enabled,
 )  # fmt: skip
-_DELETE_ONE = delete(keyword_rules).where(_COLUMNS.id == bindparam("rule_id"))
 
 # About 2 ms of the loop's time each.
 _LOAD_ROWS = 250
@@ -125,18 +124,44 @@ class KeywordRuleStore:
                 await self._bump(connection, community)
         return deleted
 
-    async def delete_by_trigger(self, community: str, trigger: str) -> tuple[KeywordRule, ...]:
-        """Delete every rule that has exactly `trigger` among its triggers; return what was deleted."""
-        trigger = clean_text(trigger)
-        # The JSON text of a list holds the JSON text of each member; what else holds it is sorted out below.
-        has_text = cast(_COLUMNS.triggers, Text).contains(orjson.dumps(trigger).decode(), autoescape=True)
+    async def put_single(self, community: str, rule: KeywordRule, *, created_by: str) -> bool:
+        """Save `rule`, of one trigger, in the place of the rule with that trigger alone, or as a new one.
+
+        Returns:
+            Whether a rule was replaced.
+        """
+        row = self._new_row(community, rule, created_by)
         async with self._database.write() as connection:
-            rows = (await connection.execute(_all_of(community).where(has_text))).all()
-            doomed = tuple(rule for rule in map(_rule, rows) if trigger in rule.triggers)
-            if doomed:
-                await connection.execute(_DELETE_ONE, [{"rule_id": rule.id} for rule in doomed])
+            await self._bump(connection, community)
+            found = await _with_trigger(connection, community, rule.triggers[0])
+            same = [known.id for known in found if len(known.triggers) == 1]
+            await connection.execute(delete(keyword_rules).where(_COLUMNS.id.in_(same[1:])))
+            if same:
+                await connection.execute(update(keyword_rules).where(_COLUMNS.id == same[0]).values(row))
+            else:
+                await connection.execute(self._database.insert(keyword_rules).values(row))
+        return bool(same)
+
+    async def remove_trigger(self, community: str, trigger: str) -> int:
+        """Take exactly `trigger` out of every rule, and delete the rules that have no other.
+
+        Returns:
+            How many rules had it.
+        """
+        async with self._database.write() as connection:
+            found = await _with_trigger(connection, community, trigger)
+            for rule in found:
+                left = [known for known in rule.triggers if known != clean_text(trigger)]
+                await connection.execute(self._without_triggers_but(rule.id, left))
+            if found:
                 await self._bump(connection, community)
-        return doomed
+        return len(found)
+
+    def _without_triggers_but(self, rule_id: int, left: list[str]) -> Delete | Update:
+        if not left:
+            return delete(keyword_rules).where(_COLUMNS.id == rule_id)
+        values = {"triggers": left, "updated_at_ms": self._clock.now_ms()}
+        return update(keyword_rules).where(_COLUMNS.id == rule_id).values(values)
 
     async def _bump(self, connection: AsyncConnection, community: str) -> None:
         statement = self._database.insert(keyword_versions).values(community=community, version=1)
@@ -158,6 +183,14 @@ class KeywordRuleStore:
 
 def _all_of(community: str) -> Select[Any]:
     return select(*_RULE).where(_COLUMNS.community == community).order_by(_COLUMNS.id)
+
+
+async def _with_trigger(connection: AsyncConnection, community: str, trigger: str) -> list[KeywordRule]:
+    trigger = clean_text(trigger)
+    # The JSON text of a list holds the JSON text of each member; what else holds it is sorted out below.
+    has_text = cast(_COLUMNS.triggers, Text).contains(orjson.dumps(trigger).decode(), autoescape=True)
+    rows = await connection.execute(_all_of(community).where(has_text).with_for_update())
+    return [rule for rule in map(_rule, rows) if trigger in rule.triggers]
 
 
 def _row(rule: KeywordRule) -> dict[str, Any]:

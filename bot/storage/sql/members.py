@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, union
+from sqlalchemy import select, true, union
 
 from bot.storage.sql.pages import Page, check_limit, decode_cursor, paged
 from bot.storage.sql.tables import members
@@ -22,6 +22,7 @@ _MEMBER = (
     _COLUMNS.community, _COLUMNS.member, _COLUMNS.channel, _COLUMNS.user_id, _COLUMNS.name,
     _COLUMNS.joined_at_ms, _COLUMNS.left_at_ms, _COLUMNS.joins, _COLUMNS.first_seen_ms, _COLUMNS.last_seen_ms,
 )  # fmt: skip
+_KNOWN_BY = (_COLUMNS.member, _COLUMNS.user_id, _COLUMNS.name)
 _LAST_CHARACTER = "\U0010ffff"
 
 
@@ -69,7 +70,10 @@ class MemberHistory:
         Raises:
             RefusedError: `cursor` is not one of this list.
         """
-        found = _found(community, prefix)
+        conditions: list[ColumnElement[bool]] = [true()]
+        if prefix:
+            conditions = [_starts_with(column, prefix) for column in _KNOWN_BY]
+        found = _union(community, conditions)
         query = select(found).order_by(found.c.member).limit(check_limit(limit) + 1)
         if cursor is not None:
             query = query.where(found.c.member > decode_cursor(cursor, str)[0])
@@ -81,9 +85,10 @@ class MemberHistory:
         rows = await self._database.fetch(_all_of(community).where(_COLUMNS.member == member))
         return Member(*rows[0]) if rows else None
 
-    async def find_by_name(self, community: str, name: str, *, limit: int = 20) -> tuple[Member, ...]:
-        """Return up to `limit` members of exactly that name, by id; names are not unique."""
-        query = _all_of(community).where(_COLUMNS.name == name).order_by(_COLUMNS.member).limit(limit)
+    async def find(self, community: str, who: str, *, limit: int = 20) -> tuple[Member, ...]:
+        """Return up to `limit` members whose name, member id or user id is exactly `who`, by id."""
+        found = _union(community, [column == who for column in _KNOWN_BY])
+        query = select(found).order_by(found.c.member).limit(limit)
         return tuple(Member(*row) for row in await self._database.fetch(query))
 
     async def stream(self, community: str) -> AsyncIterator[tuple[Member, ...]]:
@@ -96,12 +101,9 @@ def _all_of(community: str) -> Select[Any]:
     return select(*_MEMBER).where(_COLUMNS.community == community)
 
 
-def _found(community: str, prefix: str) -> FromClause:
-    if not prefix:
-        return _all_of(community).subquery()
-    columns = (_COLUMNS.member, _COLUMNS.user_id, _COLUMNS.name)
+def _union(community: str, conditions: list[ColumnElement[bool]]) -> FromClause:
     # A union lets each condition use its own index and drops who is found twice.
-    return union(*(_all_of(community).where(_starts_with(column, prefix)) for column in columns)).subquery()
+    return union(*(_all_of(community).where(condition) for condition in conditions)).subquery()
 
 
 def _starts_with(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import inspect, text
-from sqlalchemy.exc import DBAPIError
 
 import bot
-from bot.errors import BotError, StoreError
+from bot.errors import StoreError
 from bot.storage.sql.engines import SQLITE, create_reader, create_writer, parse_url, place_of
+from bot.storage.sql.failures import translated
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection
@@ -36,12 +36,13 @@ async def migrate(url: str) -> None:
     A migration happens in one transaction, so a kill in the middle leaves the schema as it was.
 
     Raises:
+        StoreUnavailableError: The database did not answer.
         StoreError: The URL is not ours, the schema is newer than this program, or the migration failed.
-        sqlalchemy.exc.DBAPIError: The database did not answer the look at its version.
-        OSError: Nothing answered at its address.
     """
     parsed = parse_url(url)
-    if not await _is_current(parsed):
+    with translated(place_of(parsed)):
+        current = await _is_current(parsed)
+    if not current:
         await _migrate_in_child(url, place_of(parsed))
 
 
@@ -117,14 +118,10 @@ def _main() -> int:
 
     try:
         asyncio.run(upgrade(os.environ[URL_VARIABLE]))
-    except (BotError, OSError) as error:
-        problem = str(error)
-    except DBAPIError as error:
-        problem = str(error.orig)
-    else:
-        return 0
-    sys.stderr.write(problem + "\n")
-    return 1
+    except StoreError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

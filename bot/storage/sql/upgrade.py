@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 
 from bot.storage.sql import migrations
 from bot.storage.sql.engines import SQLITE, create_writer, parse_url, place_of
+from bot.storage.sql.failures import translated
 from bot.storage.sql.migrate import HEAD, read_revisions, refuse_newer
 
 if TYPE_CHECKING:
@@ -35,12 +36,12 @@ async def upgrade(url: str) -> None:
     """Make or upgrade the schema of the database at `url`, alone and in one transaction.
 
     Raises:
-        StoreError: The URL is not ours, or the schema is newer than this program.
-        sqlalchemy.exc.DBAPIError: The database refused or did not answer.
-        OSError: Nothing answered at its address.
+        StoreUnavailableError: The database did not answer.
+        StoreError: The URL is not ours, the schema is newer than this program, or it cannot be upgraded.
     """
     parsed = parse_url(url)
-    with _file_lock(parsed) if parsed.drivername == SQLITE else nullcontext():
+    lock = _file_lock(parsed) if parsed.drivername == SQLITE else nullcontext()
+    with translated(place_of(parsed)), lock:
         engine = create_writer(parsed, sets_wal=True)
         try:
             async with engine.begin() as connection:

@@ -1,0 +1,240 @@
+"""Where the parts are made and joined; nothing else in the product makes a part for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+
+from aiohttp import web
+
+from bot.app import Line, Parts
+from bot.background import Background
+from bot.catalog import Catalog
+from bot.channels import open_clients, open_platforms, sending_channels
+from bot.clock import Clock
+from bot.communities import Communities
+from bot.config import Config, resolve_communities
+from bot.delivery.compose import Composer
+from bot.delivery.http import open_session
+from bot.delivery.sender import Sender
+from bot.errors import CallbackError, ConfigError, Fault, RefusedError
+from bot.health import Health
+from bot.late_worker import LateWorker
+from bot.logs import EventLog
+from bot.metrics import Metrics
+from bot.model import Community
+from bot.platforms.protocol import Platform
+from bot.routing.dispatcher import Dispatcher
+from bot.routing.keyword_answer import compile_answer
+from bot.routing.keyword_book import KeywordBook
+from bot.routing.middleware import answer_errors, choose_language, know_role, limit_rate
+from bot.routing.normalise import Normaliser
+from bot.routing.router import Router
+from bot.routing.stores import Stores
+from bot.storage.drain import Drain
+from bot.storage.redis.check_ins import CheckIns
+from bot.storage.redis.client import RedisClient, connect
+from bot.storage.redis.deliveries import DeliveryStore
+from bot.storage.redis.inbox import Inbox
+from bot.storage.redis.keys import Keys
+from bot.storage.redis.keyword_gate import KeywordGate
+from bot.storage.redis.late import LateQueue
+from bot.storage.redis.members import Members
+from bot.storage.redis.pacing import PaceStore
+from bot.storage.redis.points import Points
+from bot.storage.redis.tokens import TokenStore
+from bot.storage.sql.database import Database
+from bot.storage.sql.keyword_rules import KeywordRuleStore
+from bot.storage.sql.ledger import LedgerHistory
+from bot.storage.sql.members import MemberHistory
+
+MIDDLEWARES = (answer_errors, limit_rate, choose_language, know_role)  # the first is outermost
+_UPLOAD_BYTES = 32 << 20  # contract section 8: keywords/import
+
+
+@dataclass(slots=True)
+class Service:
+    """One process's share of the product, running until `close`."""
+
+    config: Config
+    web_app: web.Application
+    line: Line
+    parts: Parts
+    redis: RedisClient
+    database: Database
+    keys: Keys
+    drain: Drain
+    deliveries: DeliveryStore
+    background: Background
+    resources: AsyncExitStack
+
+    async def close(self, grace_s: float = 5.0) -> None:
+        """Let handlers end, stop the background, write what can be written, and close the stores."""
+        await self.line.finish(grace_s)
+        await self.background.stop(grace_s)
+        await self.resources.aclose()
+
+
+async def open_service(
+    config: Config,
+    routers: Sequence[Router],
+    catalog: Catalog,
+    clock: Clock,
+    *,
+    redis_url: str,
+    database_url: str,
+) -> Service:
+    """Make everything for one process; nothing runs in the background yet.
+
+    Raises:
+        ConfigError: Routers or texts contradict each other.
+        StoreError: A store is away or refuses us.
+    """
+    async with AsyncExitStack() as stack:
+        redis = await connect(redis_url)
+        stack.push_async_callback(redis.close)
+        database = await Database.open(database_url)
+        stack.push_async_callback(database.close)
+        return _join(config, routers, catalog, clock, redis, database, stack.pop_all())
+
+
+def _join(
+    config: Config,
+    routers: Sequence[Router],
+    catalog: Catalog,
+    clock: Clock,
+    redis: RedisClient,
+    database: Database,
+    resources: AsyncExitStack,
+) -> Service:
+    keys = Keys(config.storage.shards)
+    metrics = Metrics()
+    metrics.expect(channel.name for channel in config.channels)
+    communities = Communities(resolve_communities(config))
+    check_welcomes(communities)
+    drain = Drain(redis, keys, database, on_drained=metrics.drained.inc)
+    deliveries = DeliveryStore(redis, keys, memory_ms=config.server.event_memory_s * 1000)
+    normaliser = Normaliser()
+    stores = _open_stores(config, redis, keys, database, drain, clock)
+    parts = Parts(
+        platforms=open_platforms(config.channels),
+        communities=communities,
+        dispatcher=Dispatcher(routers, MIDDLEWARES, normaliser),
+        keywords=KeywordBook(stores.keyword_rules, communities, normaliser),
+        stores=stores,
+        late=LateQueue(redis, keys),
+        composer=Composer(sending_channels(config.channels)),
+        catalog=catalog,
+        clock=clock,
+        metrics=metrics,
+        event_log=EventLog(clock, enabled=config.server.log_level in {"debug", "info"}),
+        soft_deadline_s=config.server.soft_deadline_s,
+        max_body_bytes=config.server.max_body_bytes,
+    )
+    line = Line(parts)
+    web_app = web.Application(client_max_size=max(config.server.max_body_bytes, _UPLOAD_BYTES))
+    add_callbacks(web_app, line, parts.platforms)
+    Health(redis, database, drain, metrics).add_routes(web_app)
+    return Service(
+        config=config,
+        web_app=web_app,
+        line=line,
+        parts=parts,
+        redis=redis,
+        database=database,
+        keys=keys,
+        drain=drain,
+        deliveries=deliveries,
+        background=Background(),
+        resources=resources,
+    )
+
+
+def _open_stores(
+    config: Config, redis: RedisClient, keys: Keys, database: Database, drain: Drain, clock: Clock
+) -> Stores:
+    memory_ms = config.server.event_memory_s * 1000
+    return Stores(
+        inbox=Inbox(
+            redis,
+            keys,
+            reply_memory_ms=config.server.reply_memory_s * 1000,
+            event_memory_ms=memory_ms,
+            member_rate_per_min=config.server.member_rate_per_min,
+        ),
+        points=Points(redis, keys, event_memory_ms=memory_ms),
+        check_ins=CheckIns(redis, keys),
+        members=Members(redis, keys, event_memory_ms=memory_ms),
+        keyword_gate=KeywordGate(redis, keys, event_memory_ms=memory_ms),
+        drain=drain,
+        ledger=LedgerHistory(database),
+        member_history=MemberHistory(database),
+        keyword_rules=KeywordRuleStore(database, clock),
+    )
+
+
+def start_background(service: Service, *, sends: bool = True) -> None:
+    """Start what runs beside the answers; `sends` is off only where a test carries deliveries itself."""
+    parts, background = service.parts, service.background
+    background.start("drain", service.drain.run)
+    background.start("keywords", parts.keywords.run)
+    background.start("late", LateWorker(service.line, parts.late, service.keys, parts.clock).run)
+    if sends:
+        session = open_session()
+        service.resources.push_async_callback(session.close)
+        clients = open_clients(
+            service.config.channels, session, TokenStore(service.redis, service.keys), parts.clock
+        )
+        sender = Sender(
+            service.deliveries,
+            PaceStore(service.redis, service.keys),
+            clients,
+            parts.clock,
+            on_outcome=parts.metrics.delivery,
+        )
+        background.start("send", sender.run)
+
+
+def add_callbacks(app: web.Application, line: Line, platforms: Mapping[str, Platform]) -> None:
+    """Serve ``/callback/<channel>`` of every channel; one route each, found without a pattern."""
+    for name, platform in platforms.items():
+        app.router.add_get(f"/callback/{name}", partial(_verify, platform))
+        app.router.add_post(f"/callback/{name}", partial(line.receive, platform))
+    app.router.add_route("*", "/callback/{channel}", _unknown_channel)
+
+
+async def _verify(platform: Platform, request: web.Request) -> web.Response:
+    """Answer the handshake by which a platform tests the address."""
+    try:
+        return web.Response(body=platform.verify_url(request.rel_url.raw_query_string))
+    except CallbackError as error:
+        return web.Response(status=error.status, text=f"{error}\n")
+
+
+async def _unknown_channel(request: web.Request) -> web.Response:
+    name = request.match_info["channel"]
+    return web.Response(status=404, text=f"there is no channel {name!r} in the configuration\n")
+
+
+def check_welcomes(communities: Communities) -> None:
+    """Refuse a community's own greeting that names an unknown variable.
+
+    Raises:
+        ConfigError: All such greetings.
+    """
+    faults = [fault for community in communities for fault in _welcome_faults(community)]
+    if faults:
+        raise ConfigError(faults)
+
+
+def _welcome_faults(community: Community) -> list[Fault]:
+    faults = []
+    for field, text in (("first", community.welcome.first), ("returning", community.welcome.returning)):
+        try:
+            compile_answer(text)
+        except RefusedError as error:
+            path = f"communities[{community.id}].welcome.{field}"
+            faults.append(Fault("configuration", path, str(error)))
+    return faults

@@ -1,0 +1,190 @@
+"""A small stand-in for both vendors' APIs: tokens, sends, limits, and what can go wrong with a call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import orjson
+from aiohttp import web
+
+from bot.clock import Clock
+
+SECRET = "the-secret-of-the-account"
+_MINUTE_MS, _HOUR_MS = 60_000, 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What goes wrong with one send; `acted`: the message is accepted all the same."""
+
+    errcode: int = 0
+    status: int = 200
+    raw: bytes = b""
+    drop: bool = False
+    acted: bool = False
+    extra: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One message that reached a person."""
+
+    user_id: str
+    kind: str
+    body: dict[str, Any]
+    at_ms: int
+    whole: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        return str(self.body.get("content", ""))
+
+
+class FakeVendor:
+    """Serves gettoken, token, stable_token, message/send and message/custom/send on loopback."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.received: list[Received] = []
+        self.over_rate: list[Received] = []
+        self.duplicates: list[Received] = []
+        self.faults: deque[Fault] = deque()
+        self.calls: Counter[str] = Counter()
+        self.forced = 0
+        self.valid: set[str] = set()
+        self.token = ""
+        self.expires_in_s = 7200
+        self.token_delay_s = 0.0
+        self.token_answer: Fault | None = None
+        self.no_stable_token: web.Response | None = None
+        self.hold: asyncio.Event | None = None  # sends wait for it after they were accepted
+        self.held = asyncio.Event()
+        self.at_once = 0
+        self.most_at_once = 0
+        self.base = ""
+        self.redirect_to = ""
+        self._issued = 0
+        self._said: dict[tuple[str, bytes], int] = {}
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_get("/cgi-bin/gettoken", self._wecom_token)
+        app.router.add_get("/cgi-bin/token", self._wechat_token)
+        app.router.add_post("/cgi-bin/stable_token", self._stable_token)
+        app.router.add_post("/cgi-bin/message/send", self._send)
+        app.router.add_post("/cgi-bin/message/custom/send", self._send)
+        self._runner = web.AppRunner(app, shutdown_timeout=0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.base = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    def texts(self, user_id: str) -> list[str]:
+        return [message.text for message in self.received if message.user_id == user_id]
+
+    def withdraw(self) -> None:
+        """Make every token that was given out invalid."""
+        self.valid.clear()
+        self.token = ""
+
+    # ------------------------------------------------------------ tokens
+
+    def _issue(self) -> str:
+        self._issued += 1
+        self.token = f"TOKEN-{self._issued}-" + "x" * 100
+        self.valid.add(self.token)
+        return self.token
+
+    async def _told(self, secret: str, token: str | None) -> web.StreamResponse:
+        await asyncio.sleep(self.token_delay_s)
+        if self.token_answer is not None:
+            fault = self.token_answer
+            if fault.status != 200 or fault.raw:
+                return web.Response(status=fault.status, body=fault.raw)
+            return web.json_response({"errcode": fault.errcode, "errmsg": f"refused {secret}"})
+        if secret != SECRET:
+            return web.json_response({"errcode": 40001, "errmsg": f"invalid credential {secret}"})
+        token = token or self._issue()
+        return web.json_response({"access_token": token, "expires_in": self.expires_in_s})
+
+    async def _wecom_token(self, request: web.Request) -> web.StreamResponse:
+        self.calls["gettoken"] += 1
+        return await self._told(request.query["corpsecret"], self.token)
+
+    async def _wechat_token(self, request: web.Request) -> web.StreamResponse:
+        self.calls["token"] += 1
+        self.valid.clear()
+        return await self._told(request.query["secret"], None)
+
+    async def _stable_token(self, request: web.Request) -> web.StreamResponse:
+        self.calls["stable_token"] += 1
+        if self.no_stable_token is not None:
+            return self.no_stable_token
+        body = orjson.loads(await request.read())
+        if body["force_refresh"]:
+            self.forced += 1
+        return await self._told(body["secret"], None if body["force_refresh"] else self.token)
+
+    # ------------------------------------------------------------ sends
+
+    async def _send(self, request: web.Request) -> web.StreamResponse:
+        self.calls["send"] += 1
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            return await self._answer(request)
+        finally:
+            self.at_once -= 1
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        body = orjson.loads(await request.read())
+        if request.query["access_token"] not in self.valid:
+            return web.json_response(
+                {"errcode": 40014, "errmsg": f"invalid access_token {request.query['access_token']}"}
+            )
+        if self.redirect_to:
+            raise web.HTTPFound(self.redirect_to)
+        fault = self.faults.popleft() if self.faults else None
+        if fault is None or fault.acted:
+            self._accept(body)
+        if self.hold is not None:
+            self.held.set()
+            await self.hold.wait()
+        if fault is None:
+            return web.json_response({"errcode": 0, "errmsg": "ok", "msgid": "m1"})
+        if fault.drop:
+            assert request.transport is not None
+            request.transport.abort()
+        if fault.status != 200 or fault.raw:
+            return web.Response(status=fault.status, body=fault.raw)
+        return web.json_response({"errcode": fault.errcode, "errmsg": "fault", **fault.extra})
+
+    def _accept(self, body: dict[str, Any]) -> None:
+        now_ms = self.clock.now_ms()
+        kind = body["msgtype"]
+        message = Received(body["touser"], kind, body[kind], now_ms, body)
+        if body.get("enable_duplicate_check"):
+            content = (message.user_id, orjson.dumps([kind, body[kind]]))
+            said_ms = self._said.get(content)
+            if said_ms is not None and now_ms - said_ms < body["duplicate_check_interval"] * 1000:
+                self.duplicates.append(message)
+                return
+            self._said[content] = now_ms
+        if "agentid" in body and self._over_rate(message.user_id, now_ms):
+            self.over_rate.append(message)
+            return
+        self.received.append(message)
+
+    def _over_rate(self, user_id: str, now_ms: int) -> bool:
+        ages = [now_ms - message.at_ms for message in self.received if message.user_id == user_id]
+        return sum(age < _MINUTE_MS for age in ages) >= 30 or sum(age < _HOUR_MS for age in ages) >= 1000
