@@ -153,8 +153,7 @@ class Courier:
         if failure is not None:
             await self._failed(trip, failure)
             return False
-        if self._blocks.pop(channel, None) is not None:
-            await self._pace.unblock(channel)
+        await self._succeeded(channel)
         return True
 
     async def _leave(self, trip: _Trip, part: Part) -> bool | None:
@@ -208,6 +207,13 @@ class Courier:
         )
         trip.held_ms, trip.attempts = until_ms, 0
         return held
+
+    async def _succeeded(self, channel: str) -> None:
+        """Forget a wait that is over; one that began while this call was under way stays."""
+        block = self._blocks.get(channel)
+        if block is not None and block.until_ms <= self._clock.now_ms():
+            del self._blocks[channel]
+            await self._pace.unblock(channel)
 
     # ------------------------------------------------------------ when it was not accepted
 

@@ -42,9 +42,9 @@ _CURES = (
         "不支持向前断言，请直接匹配文字，或用两条优先级不同的规则",
     ),
     (
-        "(?P=",
-        "RE2 has no back-references; write the repeated part out",
-        "不支持反向引用，请把重复的部分写出来",
+        "(?P",
+        "RE2 names a group (?P<name>…) and has no back-references; write the repeated part out",
+        "命名分组请写 (?P<name>…)；不支持反向引用，请把重复的部分写出来",
     ),
     ("(?>", "RE2 has no atomic groups and needs none; write (?:…)", "不需要原子组，请写成 (?:…)"),
     (

@@ -37,7 +37,7 @@ def mount_sandbox(app: web.Application, sandbox: Sandbox, *, allow_remote: bool 
         sandbox.feed.end()
 
     async def close(_: web.Application) -> None:
-        await sandbox.close()
+        await sandbox.aclose()
 
     # Open event streams would hold a stopping server up: they end first.
     app.on_shutdown.append(end_streams)

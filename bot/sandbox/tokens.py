@@ -128,9 +128,9 @@ class TokenOffice:
 
     def _living(self, channel: str, family: str, *, margin_ms: int) -> _Token | None:
         token = self._newest.get((channel, family))
-        if token is None or token.withdrawn or self._clock.now_ms() >= token.expires_at_ms - margin_ms:
+        if token is None or token.withdrawn or token.value not in self._tokens:
             return None
-        return token
+        return token if self._clock.now_ms() < token.expires_at_ms - margin_ms else None
 
     def _issue(self, channel: str, family: str) -> _Token:
         expires_at_ms = self._clock.now_ms() + self._lifetime_ms

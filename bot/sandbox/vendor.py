@@ -222,12 +222,15 @@ class Sandbox:
             TimeoutError: it does not within `timeout_s`.
         """
         async with asyncio.timeout(timeout_s):
-            with self.feed.listen() as changes:
-                while len(inbox := self.inbox(channel, user_id)) < count:
-                    await changes.get()
-                return inbox
+            while True:
+                with self.feed.listen() as changes:
+                    change: object | None = self
+                    while change is not None:  # None: too slow a listener was cut off, so listen anew
+                        if len(inbox := self.inbox(channel, user_id)) >= count:
+                            return inbox
+                        change = await changes.get()
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Stop what is under way and close every connection."""
         self.feed.end()
         for task in list(self._background):

@@ -18,13 +18,17 @@ _MINUTE_MS, _HOUR_MS = 60_000, 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong with one send; `acted`: the message is accepted all the same."""
+    """What goes wrong with one send; `acted`: the message is accepted all the same.
+
+    `kill`: there is no answer, and whoever sends is to die.
+    """
 
     errcode: int = 0
     status: int = 200
     raw: bytes = b""
     drop: bool = False
     acted: bool = False
+    kill: bool = False
     extra: dict[str, str] = field(default_factory=dict)
 
 
@@ -60,8 +64,10 @@ class FakeVendor:
         self.token_delay_s = 0.0
         self.token_answer: Fault | None = None
         self.no_stable_token: web.Response | None = None
-        self.hold: asyncio.Event | None = None  # sends wait for it after they were accepted
+        self.hold: asyncio.Event | None = None  # sends of hold_text wait for it after they were accepted
+        self.hold_text = ""
         self.held = asyncio.Event()
+        self.killed = asyncio.Event()  # whoever sends is to die now
         self.at_once = 0
         self.most_at_once = 0
         self.base = ""
@@ -157,9 +163,12 @@ class FakeVendor:
         fault = self.faults.popleft() if self.faults else None
         if fault is None or fault.acted:
             self._accept(body)
-        if self.hold is not None:
+        if self.hold is not None and self.hold_text in {"", body.get("text", {}).get("content")}:
             self.held.set()
             await self.hold.wait()
+        if fault is not None and fault.kill:
+            self.killed.set()
+            await asyncio.sleep(3600)
         if fault is None:
             return web.json_response({"errcode": 0, "errmsg": "ok", "msgid": "m1"})
         if fault.drop:

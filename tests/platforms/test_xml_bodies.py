@@ -176,11 +176,12 @@ def test_usual_envelopes_give_their_encrypted_text(body: str) -> None:
 
 
 # Pieces that are hard on a parser of XML, as contents of elements.
-_HARD = st.sampled_from(
-    ["]", "]]", "]]>", ">", "<", "&", "&amp;", "&lt;", "&#38;", "&#x4e2d;", "&nope;", "<![CDATA[",
-     "<!-- x -->", "<!DOCTYPE xml>", "\r\n", "\r", "\t", "\n", "\x00", "\x0b", "\x7f", "\ufffe", "签到",
-     "[微笑]", "😀", "a", " ", "</Content>", "<b/>", "<?pi?>"],
-)  # fmt: skip
+_HARD_PIECES = [
+    "]", "]]", "]]>", ">", "<", "&", "&amp;", "&lt;", "&#38;", "&#x4e2d;", "&nope;", "<![CDATA[",
+    "<!-- x -->", "<!DOCTYPE xml>", "\r\n", "\r", "\t", "\n", "\x00", "\x0b", "\x7f", "\ufffe", "签到",
+    "[微笑]", "😀", "a", " ", "</Content>", "<b/>", "<?pi?>",
+]  # fmt: skip
+_HARD = st.sampled_from(_HARD_PIECES)
 _CONTENTS = st.lists(_HARD | st.text(max_size=3), max_size=5).map("".join)
 _NAMES = ["ToUserName", "FromUserName", "CreateTime", "MsgType", "Content", "MsgId", "AgentID", "Encrypt"]
 _USUAL = dict(
@@ -214,9 +215,8 @@ def _element(name: str, value: str, written: str) -> str:
 def _documents(draw: st.DrawFn) -> str:
     """Return a text message or envelope, usual but for a few things bent."""
     names = draw(_SHAPES)
-    bends = draw(
-        st.lists(st.sampled_from(["value", "value", "writing", "space", "order", "twice"]), max_size=2)
-    )
+    kinds = ["said", "said", "said", "value", "value", "writing", "space", "order", "twice"]
+    bends = draw(st.lists(st.sampled_from(kinds), max_size=2))
     if "order" in bends:
         names = draw(st.permutations(names))
     if "twice" in bends:
@@ -230,6 +230,8 @@ def _documents(draw: st.DrawFn) -> str:
         written = draw(st.sampled_from(["raw", "open", "close"] if wrong else ["cdata", "plain"]))
         if name in {"CreateTime", "MsgId"} and not wrong:
             written = "plain"
+        if name == "Content" and "said" in bends:
+            value, written = draw(_CONTENTS), draw(st.sampled_from(["cdata", "plain", "raw"]))
         pieces.append(_element(name, value, written))
         if at.get("space") == number:
             pieces.append(draw(_SPACES))
@@ -252,6 +254,19 @@ def _agree(body: bytes) -> None:
         names = ["ToUserName", "FromUserName", "CreateTime", "Content", "MsgId", "AgentID"]
         assert [general.pop(name, "") for name in names] == list(usual)
         assert general == {"MsgType": "text"}
+
+
+@pytest.mark.parametrize("written", ["cdata", "plain", "raw"])
+@pytest.mark.parametrize("piece", _HARD_PIECES)
+def test_the_fast_path_equals_the_general_parser_on_every_hard_piece(piece: str, written: str) -> None:
+    for name in _NAMES:
+        for value in (piece, f"a{piece}", f"{piece}a"):
+            texts = _USUAL | {name: value}
+            elements = {
+                other: _element(other, texts[other], written if other == name else "raw") for other in _NAMES
+            }
+            _agree(f"<xml>{''.join(elements[other] for other in _NAMES[:7])}</xml>".encode())
+            _agree(f"<xml>{elements['AgentID']}{elements['Encrypt']}</xml>".encode())
 
 
 @settings(max_examples=600)

@@ -129,12 +129,12 @@ def test_a_useless_pattern_is_refused_with_the_cure(pattern: str, code: str, cur
 
 def test_patterns_that_explode_elsewhere_answer_at_once() -> None:
     """A backtracking engine would need longer than the universe has; RE2's work is linear in the text."""
-    patterns = ["(a+)+$", "(a|aa)+$", "(a*)*b", "(.*a){20}c", "^(([a-z])+.)+[A-Z]([a-z])+$"]
+    patterns = ["(a+)+$", "(a|aa)+$", "(a*)*b", "(.*a){20}c", "^(([a-z])+.)+[0-9]([a-z])+$"]
     for pattern in patterns:
         check_regex(pattern, normalise)
     index = RegexIndex([fit_pattern(pattern, normalise) for pattern in patterns])
     assert index.spans("a" * 2000 + "!") == []
-    assert index.spans("a" * 2000) == [(0, 2000), (1, 2000), (4, 2000)]
+    assert index.spans("a" * 2000) == [(0, 2000), (1, 2000)]
     assert index.spans("a" * 2000 + "b") == [(2, 2001)]
 
 

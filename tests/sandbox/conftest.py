@@ -11,12 +11,11 @@ import pytest
 from bot.sandbox.channel import SandboxChannel
 from bot.sandbox.courier import Settings
 from bot.sandbox.server import SandboxServer
+from bot.sandbox.vendor import Sandbox
 from tests.sandbox.echo_bot import EchoBot
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from bot.sandbox.vendor import Sandbox
 
 AES_KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 APP = SandboxChannel(
@@ -27,7 +26,13 @@ COMPATIBLE = replace(ACCOUNT, name="oa-compatible", receiver_id="wx0compatible",
 PLAIN = replace(ACCOUNT, name="oa-plain", receiver_id="wx0plain", mode="plain", encoding_aes_key="")
 CHANNELS = (APP, ACCOUNT, COMPATIBLE, PLAIN)
 
-QUICK = Settings(answer_timeout_s=0.3, repeat_pause_s=0.0)
+QUICK = Settings(repeat_pause_s=0.0)
+
+
+def impatient(bot: EchoBot, answer_timeout_s: float) -> Sandbox:
+    """Return a sandbox that cuts a connection early; whoever takes it closes it."""
+    settings = Settings(answer_timeout_s=answer_timeout_s, repeat_pause_s=0.0)
+    return Sandbox(CHANNELS, callback_base=bot.base, settings=settings)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from wechatpy.enterprise.crypto import WeChatCrypto as CorpCrypto
 from bot.errors import RefusedError
 from bot.sandbox import letters, wire
 from bot.sandbox.courier import UNAVAILABLE_NOTICE
-from tests.sandbox.conftest import ACCOUNT, APP, CHANNELS, COMPATIBLE, PLAIN
+from tests.sandbox.conftest import ACCOUNT, APP, CHANNELS, COMPATIBLE, PLAIN, impatient
 from tests.sandbox.echo_bot import HANG, EchoBot
 
 if TYPE_CHECKING:
@@ -158,10 +159,11 @@ async def test_an_acknowledged_message_is_not_an_answer(sandbox: Sandbox, bot: E
         assert (outcome.status, outcome.parts, outcome.text) == ("acknowledged", (), "")
 
 
-async def test_no_answer_in_time_is_repeated_until_one_comes(sandbox: Sandbox, bot: EchoBot) -> None:
+async def test_no_answer_in_time_is_repeated_until_one_comes(bot: EchoBot) -> None:
     bot.behaviours = [HANG, HANG]
 
-    outcome = await sandbox.say("app", "xiaoming", "hi")
+    async with aclosing(impatient(bot, answer_timeout_s=0.6)) as sandbox:
+        outcome = await sandbox.say("app", "xiaoming", "hi")
 
     assert (outcome.status, outcome.attempts, outcome.text) == ("answered", 3, "echo: hi")
     first, second, third = bot.deliveries
@@ -182,16 +184,15 @@ async def test_a_status_other_than_200_is_repeated_three_times_and_then_told(
     assert (line.status, line.http_status, line.repeats) == ("refused", 403, 3)
 
 
-async def test_a_follower_reads_the_vendors_notice_when_the_bot_never_answers(
-    sandbox: Sandbox, bot: EchoBot
-) -> None:
+async def test_a_follower_reads_the_vendors_notice_when_the_bot_never_answers(bot: EchoBot) -> None:
     bot.behaviours = [HANG] * 4
 
-    outcome = await sandbox.say("oa", "xiaoming", "hi")
+    async with aclosing(impatient(bot, answer_timeout_s=0.2)) as sandbox:
+        outcome = await sandbox.say("oa", "xiaoming", "hi")
 
     assert (outcome.status, outcome.http_status, outcome.attempts) == ("unavailable", 0, 4)
     said, notice = sandbox.transcript("oa", "xiaoming")
-    assert (said.status, said.note) == ("unavailable", "no answer in 0.3 s")
+    assert (said.status, said.note) == ("unavailable", "no answer in 0.2 s")
     assert (notice.side, notice.route, notice.text) == ("vendor", "notice", UNAVAILABLE_NOTICE)
 
 

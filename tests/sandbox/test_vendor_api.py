@@ -457,7 +457,7 @@ async def test_statuses_broken_json_and_delays_come_on_demand(
 ) -> None:
     sandbox.faults.add(Fault(endpoint="gettoken", http_status=502))
     sandbox.faults.add(Fault(endpoint="gettoken", broken_json=True))
-    sandbox.faults.add(Fault(endpoint="gettoken", delay_s=30))
+    sandbox.faults.add(Fault(endpoint="gettoken", delay_s=0.5))
     address = f"/cgi-bin/gettoken?corpid={APP.receiver_id}&corpsecret={APP.secret}"
 
     async with http.get(address) as away:

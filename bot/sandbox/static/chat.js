@@ -205,7 +205,7 @@ function drawQuick(column, person) {
   group.setAttribute("aria-label", "快捷操作 quick actions");
   for (const { label, small, kind, ...act } of QUICK) {
     if (kind && kind !== channel().kind) continue;
-    const button = make("button", { type: "button" }, `${label} `, make("small", { text: small }));
+    const button = make("button", { type: "button", title: small }, `${label} `, make("small", { text: small }));
     button.addEventListener("click", () => speak(column, person, act));
     group.append(button);
   }
@@ -248,7 +248,9 @@ function drawLine(log, entry, isFresh) {
   const before = log.querySelector(`[data-entry="${entry.id}"]`);
   const line = makeLine(entry);
   if (before) {
-    before.replaceWith(line);
+    // In place, so that a screen reader does not read the words again.
+    before.className = line.className;
+    before.querySelector(".meta").replaceWith(line.querySelector(".meta"));
     return;
   }
   const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 60;

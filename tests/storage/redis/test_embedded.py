@@ -289,17 +289,19 @@ def test_a_store_started_on_a_thread_outlives_the_thread(tmp_path: Path) -> None
 
 
 def test_no_program_the_owner_starts_inherits_its_lock(tmp_path: Path, pids: list[int]) -> None:
-    with EmbeddedRedis.start(tmp_path) as store:
-        held = {os.path.realpath(fd) for fd in Path(f"/proc/{store.pid}/fd").iterdir()}
-        with subprocess.Popen(["sleep", "60"], close_fds=False) as child:
-            pids.append(child.pid)
-            store.stop()
-            try:
-                EmbeddedRedis.start(tmp_path).stop()
-            finally:
-                child.kill()
-    assert str(tmp_path / "owner.lock") not in held
-    assert str(tmp_path / "valkey.lock") in held
+    """One that did would keep the directory owned after the owner was killed."""
+
+    def held(pid: int) -> set[str]:
+        return {os.path.realpath(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()}
+
+    with EmbeddedRedis.start(tmp_path) as store, subprocess.Popen(["sleep", "60"], close_fds=False) as child:
+        pids.append(child.pid)
+        wait_until(lambda: Path(f"/proc/{child.pid}/comm").read_text(encoding="utf-8") == "sleep\n")
+        inherited, of_the_server = held(child.pid), held(store.pid)
+        child.kill()
+    assert not {path for path in inherited if path.startswith(str(tmp_path))}
+    assert str(tmp_path / "owner.lock") not in of_the_server
+    assert str(tmp_path / "valkey.lock") in of_the_server
 
 
 @contextlib.contextmanager

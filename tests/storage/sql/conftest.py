@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from bot.clock import FixedClock
 from bot.storage.sql.database import Database, embedded_url
 from bot.storage.sql.migrate import migrate
-from bot.storage.sql.tables import metadata
+from tests.storage.sql.rows import clear
 
 SERVER = os.environ.get("HUOQUN_TEST_DATABASE", "")
 
@@ -77,18 +77,6 @@ def migrated_once(engine_name: str, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def sqlite_only(engine_name: str) -> None:
-    if engine_name != "sqlite":
-        pytest.skip("about SQLite's file")
-
-
-@pytest.fixture
-def postgresql_only(engine_name: str) -> None:
-    if engine_name != "postgresql":
-        pytest.skip("about PostgreSQL's server")
-
-
-@pytest.fixture
 def history_url(engine_name: str, migrated_once: str, tmp_path: Path) -> str:
     """A migrated database; on PostgreSQL it is emptied by `database`."""
     if engine_name == "postgresql":
@@ -109,17 +97,3 @@ async def database(history_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 def clock() -> FixedClock:
     return FixedClock(datetime(2026, 5, 4, 8, 0, tzinfo=UTC))
-
-
-async def clear(database: Database) -> None:
-    async with database.write() as connection:
-        for table in metadata.sorted_tables:
-            await connection.execute(table.delete())
-
-
-async def everything(database: Database) -> dict[str, list[tuple[object, ...]]]:
-    """Return all rows of all tables, in an order of their own."""
-    rows = {}
-    for table in metadata.sorted_tables:
-        rows[table.name] = sorted((tuple(row) for row in await database.fetch(table.select())), key=repr)
-    return rows

@@ -11,14 +11,16 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.errors import StoreError, StoreUnavailableError
 from bot.storage.sql.database import Database, embedded_url
 from bot.storage.sql.migrate import HEAD, REVISIONS, migrate
 from bot.storage.sql.tables import metadata
 from bot.storage.sql.upgrade import alembic_config
+from tests.storage.sql.rows import only_on_postgresql, only_on_sqlite
 
 
 async def _run(database: Database, statement: str) -> None:
@@ -52,7 +54,7 @@ async def test_the_tables_in_code_and_the_migrations_agree(database: Database) -
         assert await connection.run_sync(differences) == []
 
 
-@pytest.mark.usefixtures("sqlite_only")
+@only_on_sqlite
 async def test_on_sqlite_code_and_migrations_make_the_same_statements(
     history_url: str, tmp_path: Path
 ) -> None:
@@ -66,14 +68,16 @@ async def test_on_sqlite_code_and_migrations_make_the_same_statements(
 
 def _statements(path: Path) -> set[str]:
     connection = sqlite3.connect(path)
-    found = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'alembic_version'")
+    found = connection.execute(
+        "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'alembic_version'"
+    )
     statements = {" ".join(sql.replace("(", " ( ").replace(")", " ) ").split()) for (sql,) in found}
     connection.close()
     assert len(statements) > len(metadata.tables)
     return statements
 
 
-@pytest.mark.usefixtures("postgresql_only")
+@only_on_postgresql
 async def test_on_postgresql_every_text_compares_by_code_point(database: Database) -> None:
     rows = await database.fetch(
         text(
@@ -109,9 +113,6 @@ async def test_a_migration_that_fails_says_why_and_leaves_nothing_half_made(empt
 
 async def _tables_of(url: str) -> set[str]:
     """Look without `Database`, which would migrate."""
-    from sqlalchemy import inspect  # noqa: PLC0415 - only here
-    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - only here
-
     engine = create_async_engine(url)
     async with engine.connect() as connection:
         names = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
@@ -134,7 +135,7 @@ def test_a_process_that_finds_the_schema_current_does_not_load_alembic(history_u
     assert done.stdout == "False\n"
 
 
-@pytest.mark.usefixtures("sqlite_only")
+@only_on_sqlite
 async def test_a_restored_file_that_left_wal_is_brought_back_to_it(history_url: str) -> None:
     path = str(make_url(history_url).database)
     connection = sqlite3.connect(path)
@@ -148,7 +149,7 @@ async def test_a_restored_file_that_left_wal_is_brought_back_to_it(history_url: 
     connection.close()
 
 
-@pytest.mark.usefixtures("sqlite_only")
+@only_on_sqlite
 async def test_the_data_directory_may_have_any_name(history_url: str, tmp_path: Path) -> None:
     odd = tmp_path / "鲜奶 %41?x#y:@"
     odd.mkdir()
@@ -161,7 +162,6 @@ async def test_the_data_directory_may_have_any_name(history_url: str, tmp_path: 
     connection.close()
 
 
-@pytest.mark.usefixtures("sqlite_only")
 async def test_a_file_that_is_no_database_is_named_as_such(tmp_path: Path) -> None:
     (tmp_path / "history.db").write_bytes(b"no database at all" * 100)
     with pytest.raises(StoreError, match="file is not a database"):
