@@ -70,7 +70,7 @@ class Cli:
 
     def _command(self, name: str, run: _Command, options: Sequence[Callable[[Any], Any]]) -> click.Command:
         @click.pass_context
-        def invoke(ctx: click.Context, config: str | None, **values: Any) -> None:
+        def invoke(ctx: click.Context, /, config: str | None, **values: Any) -> None:
             run(_chosen(ctx, config), **values)
 
         callback: Any = invoke

@@ -17,6 +17,7 @@ import structlog
 import uvloop
 from aiohttp import ClientSession, web
 
+from bot.api.parts import ApiParts
 from bot.api.routes import add_api
 from bot.catalog import Catalog
 from bot.clock import Clock, SystemClock
@@ -26,7 +27,7 @@ from bot.lifeline import Lifeline
 from bot.logs import configure_logs
 from bot.processes import Supervisor, listen
 from bot.routing.router import Router
-from bot.storage.redis.embedded import EmbeddedRedis
+from bot.storage.redis.embedded import EmbeddedRedis, open_store
 from bot.storage.sql.database import embedded_url
 from bot.storage.sql.migrate import migrate
 from bot.wiring import Service, open_service, start_background
@@ -110,6 +111,36 @@ def refuse_exposed_sandbox(config: Config) -> None:
         raise RefusedError("sandbox.enabled needs a loopback server.host, or sandbox.allow_remote: true")
 
 
+def work_beside(program: Program) -> None:
+    """Do the background work in this process, beside servers that run elsewhere or here, until told to stop.
+
+    Raises:
+        RefusedError: The embedded Redis is configured, but no server of this data directory runs.
+        StoreError: A store is away.
+    """
+    configure_logs(program.config.server.log_level)
+    storage = program.config.storage
+    if not storage.redis.embedded:
+        uvloop.run(_work_beside(program, storage.redis.get_secret_value()))
+        return
+    with open_store(storage.data_dir, storage.appendfsync) as store:
+        if not store.attached:
+            raise RefusedError("with storage.redis: embedded a worker needs a running `serve`: start that first")
+        uvloop.run(_work_beside(program, store.url))
+
+
+async def _work_beside(program: Program, redis_url: str) -> None:
+    service = await open_service(
+        program.config, program.routers, program.catalog, SystemClock(),
+        redis_url=redis_url, database_url=database_url(program.config),
+    )  # fmt: skip
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(service.close, _GRACE_S)
+        await service.parts.keywords.refresh()
+        start_background(service)
+        await _told_to_stop()
+
+
 # -------------------------------------------------------------------- one process
 
 
@@ -143,7 +174,7 @@ async def _answering(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(service.close, _GRACE_S)
         await service.parts.keywords.refresh()
-        add_api(service)
+        add_api(service.web_app, api_parts(service))
         if sandbox_here:
             _mount_sandbox(service, base_address(listeners))
         elif SANDBOX_URL in os.environ:
@@ -161,6 +192,23 @@ async def _answering(
         yield service
 
 
+def api_parts(service: Service) -> ApiParts:
+    """Return what the API needs of a service."""
+    parts = service.parts
+    return ApiParts(
+        config=service.config,
+        communities=parts.communities,
+        dispatcher=parts.dispatcher,
+        keywords=parts.keywords,
+        stores=parts.stores,
+        deliveries=service.deliveries,
+        redis=service.redis,
+        keys=service.keys,
+        database=service.database,
+        clock=parts.clock,
+    )
+
+
 def _mount_sandbox(service: Service, callback_base: str) -> None:
     from bot.sandbox.channel import SandboxChannel  # noqa: PLC0415 - production never loads it
     from bot.sandbox.server import mount_sandbox  # noqa: PLC0415
@@ -174,7 +222,7 @@ def _mount_sandbox(service: Service, callback_base: str) -> None:
 def _forward_sandbox(service: Service, sandbox_url: str) -> None:
     from bot.sandbox.forward import forward_sandbox  # noqa: PLC0415 - production never loads it
 
-    forward_sandbox(service.web_app, sandbox_url)
+    forward_sandbox(service.web_app, sandbox_url, allow_remote=service.config.sandbox.allow_remote)
 
 
 async def _warm_up(base: str) -> None:

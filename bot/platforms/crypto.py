@@ -8,7 +8,7 @@ Two liberties of the scheme make this fast without changing what goes over the w
 * A plaintext begins with 16 random bytes that nobody reads. CBC needs the IV for exactly those, and the
   block before for everything after them. So one running CBC context serves all messages: on the way in
   only the 16 unread bytes come out as noise, on the way out the receiver gets other random bytes than
-  we drew. A new context per message would cost 1.3 µs each way, half of the whole step. The one thing a
+  we drew. A new context per message would cost 1.3 µs each way. The one thing a
   running context cannot bear is a part of a block left over, so lengths are checked before it is used.
 * Those random bytes are drawn from the system in blocks.
 

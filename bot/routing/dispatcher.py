@@ -8,7 +8,7 @@ from bot.errors import ConfigError, Fault
 from bot.model import Content, Reply, TextMessage
 from bot.routing.context import Context, Question
 from bot.routing.normalise import Normaliser, strip_mentions
-from bot.routing.router import NOBODY, Command, Finder, Handler, Route, Router
+from bot.routing.router import NOBODY, Command, Finder, Route, Router
 
 Next = Callable[[Context], Awaitable[Reply | None]]
 Middleware = Callable[[Context, Next], Awaitable[Reply | None]]
@@ -36,10 +36,10 @@ class Dispatcher:
         self._commands = _command_table(routers, normaliser)
         self.command_words = frozenset(self._commands)
         self._finders: tuple[Finder, ...] = tuple(finder for router in routers for _, finder in router.finders)
-        self._reports: dict[type[Content], tuple[str, Handler]] = {}
+        self._reports: dict[type[Content], Route] = {}
         for router in routers:
             for kind, name, handler in router.reports:
-                self._reports.setdefault(kind, (name, handler))
+                self._reports.setdefault(kind, Route(name, handler))
         self.commands = tuple(
             (command.words, command.for_managers) for router in routers for command in router.commands
         )
@@ -48,27 +48,26 @@ class Dispatcher:
         """Return what is to be done: a command, else the first finder that knows the text, else by kind."""
         content = question.event.content
         if type(content) is TextMessage:
-            text = content.text
-            if "@" in text or "＠" in text:
-                text = strip_mentions(text)
-            word, rest = self.normaliser.command_words(text)
-            command = self._commands.get(word)
-            if command is not None and (command.takes_text or not rest):
-                return Route(
-                    command.name,
-                    command.handler,
-                    word=command.words[0],
-                    rest=rest,
-                    for_managers=command.for_managers,
-                )
+            # The words of a text and of its normal form correspond one to one, so one look at the first
+            # word of the normal form tells almost every message that is no command.
+            if question.text.partition(" ")[0].lstrip("/#") in self.command_words:
+                route = self._command(content.text)
+                if route is not None:
+                    return route
             for finder in self._finders:
                 found = finder(question)
                 if found is not None:
                     return found
-        name_and_handler = self._reports.get(type(content))
-        if name_and_handler is None:
-            return NOBODY
-        return Route(*name_and_handler)
+        return self._reports.get(type(content), NOBODY)
+
+    def _command(self, text: str) -> Route | None:
+        word, rest = self.normaliser.command_words(strip_mentions(text))
+        command = self._commands.get(word)
+        if command is None or (rest and not command.takes_text):
+            return None
+        return Route(
+            command.name, command.handler, word=command.words[0], rest=rest, for_managers=command.for_managers
+        )
 
     async def answer(self, context: Context, route: Route) -> Reply | None:
         """Run the route's handler inside the middlewares, the first of the list outermost."""

@@ -136,12 +136,12 @@ class RegexIndex:
         The length is that of the longest match at the first place where there is one.
         """
         data = text.encode()
-        found: list[tuple[int, int]] = []
-        for patterns in self._sets:
-            for number in patterns.candidates(data):
-                if length := _length(self._patterns[number], text):
-                    found.append((number, length))
-        return found
+        return [
+            (number, length)
+            for patterns in self._sets
+            for number in patterns.candidates(data)
+            if (length := _length(self._patterns[number], text))
+        ]
 
 
 class _PatternSet:

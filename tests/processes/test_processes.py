@@ -53,7 +53,7 @@ def runs(pid: int) -> bool:
     return states(pid) not in "ZX"
 
 
-async def wait_until(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
+async def wait_until(condition: Callable[[], bool], limit_s: float = 15.0) -> None:
     deadline = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
@@ -96,7 +96,7 @@ class Server:
         ):
             return await answer.json()
 
-    async def ends(self, limit_s: float = 5.0) -> int:
+    async def ends(self, limit_s: float = 15.0) -> int:
         """Wait for the main process's end and return its exit code."""
         await wait_until(lambda: self.process.poll() is not None, limit_s)
         return self.process.returncode
@@ -168,8 +168,8 @@ async def test_a_killed_main_process_takes_workers_and_store_along_and_data_stay
             with contextlib.suppress(ClientError):
                 while True:
                     acknowledged = await server.get("/count")
-            await wait_until(lambda: not any(map(runs, (*workers, server.store_pid))))  # noqa: B023
-            await wait_until(lambda: can_bind(server.port))
+            await wait_until(lambda: not any(map(runs, (*workers, server.store_pid))), 5.0)  # noqa: B023
+            await wait_until(lambda: can_bind(server.port), 5.0)
     assert acknowledged > 0
     async with ready(tmp_path) as server:
         assert await server.get("/count") >= acknowledged + 1
@@ -230,7 +230,7 @@ async def test_a_killed_worker_is_replaced_and_queued_connections_are_served(tmp
         for _, writer in waiting:
             writer.write(b"GET /pid HTTP/1.0\r\n\r\n")
         os.kill(first, signal.SIGKILL)
-        answers = [await asyncio.wait_for(reader.read(), 5) for reader, _ in waiting]
+        answers = [await asyncio.wait_for(reader.read(), 15) for reader, _ in waiting]
         for _, writer in waiting:
             writer.close()
             await writer.wait_closed()
@@ -293,7 +293,7 @@ async def test_a_second_signal_does_not_wait_for_the_grace(tmp_path: Path) -> No
 
 async def test_a_worker_that_never_gets_ready_ends_the_start_with_its_exit_code(tmp_path: Path) -> None:
     with start(tmp_path, FAILING="1") as server:
-        assert await server.ends(15.0) == 1
+        assert await server.ends(30.0) == 1
         assert server.process.stderr
         assert "worker 1 ended again and again" in (said := server.process.stderr.read())
         assert "exit code 3" in said

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.routing.keyword_answer import VARIABLES, choose, compile_answer
@@ -66,6 +66,7 @@ def test_a_misspelt_variable_is_refused_with_the_nearest(written: str, code: str
     assert "花括号" in refused.value.fault.text("zh-CN")
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_doubled_braces_make_any_text_an_answer(text: str) -> None:
     answer = compile_answer(text.replace("{", "{{").replace("}", "}}"))
@@ -73,6 +74,7 @@ def test_doubled_braces_make_any_text_an_answer(text: str) -> None:
     assert answer.render({}) == text
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.sampled_from(list(VARIABLES)).map(lambda name: f"{{{name}}}"), st.text("字 a"))))
 def test_variables_stand_where_they_were_written(parts: list[str]) -> None:
     expected = "".join(f"<{part[1:-1]}>" if part.startswith("{") else part for part in parts)

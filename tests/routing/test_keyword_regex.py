@@ -173,9 +173,9 @@ def test_a_pattern_that_matches_nothing_visible_never_fires() -> None:
 # ---------------------------------------------------------------- against an independent search
 
 _ATOM = st.sampled_from(["a", "b", "甲", "乙", ".", "[ab]", "[^a]", "(?:a|乙b)", "(?:a|ab|甲)", r"\d", "1"])
-_PATTERN = st.lists(st.tuples(_ATOM, st.sampled_from(["", "", "", "+", "?", "*", "{2}"])), min_size=1, max_size=4).map(
-    lambda parts: "".join(atom + repeat for atom, repeat in parts)
-)
+_PATTERN = st.lists(
+    st.tuples(_ATOM, st.sampled_from(["", "", "", "+", "?", "*", "{2}"])), min_size=1, max_size=4
+).map(lambda parts: "".join(atom + repeat for atom, repeat in parts))
 
 
 def leftmost_longest(pattern: str, text: str) -> int:
@@ -189,7 +189,7 @@ def leftmost_longest(pattern: str, text: str) -> int:
 
 
 @given(st.lists(_PATTERN, max_size=6), st.text("ab甲乙1", max_size=8))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_the_sets_find_what_trying_every_span_finds(patterns: list[str], text: str) -> None:
     expected = [
         (number, length)
@@ -199,8 +199,12 @@ def test_the_sets_find_what_trying_every_span_finds(patterns: list[str], text: s
     assert RegexIndex(patterns).spans(text) == expected
 
 
-@given(st.text(st.one_of(st.sampled_from(r"\[](){}?*+|^$.-:<>QEpPx0aA體Ａ？（ 　"), st.characters()), max_size=12))
-@settings(max_examples=300)
+@given(
+    st.text(
+        st.one_of(st.sampled_from(r"\[](){}?*+|^$.-:<>QEpPx0aA體Ａ？（ 　"), st.characters()), max_size=12
+    )
+)
+@settings(max_examples=300, deadline=None)
 def test_any_text_as_a_pattern_is_accepted_or_refused_never_worse(pattern: str) -> None:
     try:
         check_regex(pattern, normalise)
@@ -209,6 +213,7 @@ def test_any_text_as_a_pattern_is_accepted_or_refused_never_worse(pattern: str) 
     RegexIndex([fit_pattern(pattern, normalise)]).spans("任何 text 123")
 
 
+@settings(deadline=None)
 @given(st.text("aB体體Ａ＋？（ß　 !.", max_size=10).filter(lambda text: normalise(text) != ""))
 def test_a_quoted_text_finds_itself_in_normal_form(text: str) -> None:
     """Between \\Q and \\E every character is a literal, so fitting must do what normalising does."""

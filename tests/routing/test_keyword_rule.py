@@ -7,7 +7,7 @@ from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.model import KeywordRule
@@ -81,7 +81,11 @@ def test_a_good_rule_has_no_faults() -> None:
         ({"hours": ("9-18",)}, "bad_window", "hours[0]"),
         ({"hours": ("09:00-18:00", "10:00-10:00")}, "bad_window", "hours[1]"),
         ({"hours": ("09:00-18:00", "09:00-18:00")}, "duplicate", "hours"),
-        ({"hours": tuple(f"{hour:02}:{minute}-24:00" for hour in range(13) for minute in (10, 20))}, "count", "hours"),
+        (
+            {"hours": tuple(f"{hour:02}:{minute}-24:00" for hour in range(13) for minute in (10, 20))},
+            "count",
+            "hours",
+        ),
         ({"weekdays": (0,)}, "out_of_range", "weekdays[0]"),
         ({"weekdays": (1, 8)}, "out_of_range", "weekdays[1]"),
         ({"weekdays": (1, 1)}, "duplicate", "weekdays"),
@@ -126,7 +130,9 @@ def test_what_is_just_within_the_limits_is_accepted(fields: dict[str, object]) -
 
 
 def test_all_faults_come_at_once_in_the_order_of_the_fields() -> None:
-    faults = faults_of(match="exakt", triggers=("",), answers=("{x}", "}"), priority=10**7, hours=("x",), weekdays=(9,))
+    faults = faults_of(
+        match="exakt", triggers=("",), answers=("{x}", "}"), priority=10**7, hours=("x",), weekdays=(9,)
+    )
     assert [fault.path for fault in faults] == [
         "match", "triggers[0]", "answers[0]", "answers[1]", "priority", "hours[0]", "weekdays[0]",
     ]  # fmt: skip
@@ -149,6 +155,7 @@ def test_a_fault_reads_well_in_both_languages() -> None:
 _ANY_TEXT = st.text(max_size=12)
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         KeywordRule,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.clock import to_ms
@@ -79,7 +79,7 @@ def test_the_zone_decides_the_weekday() -> None:
      "09:60-10:00", "０９:00-18:00", "09:00-09:00", "09:00-18:00-20:00", "09:00-18:00\n"],
 )  # fmt: skip
 def test_what_is_no_window_is_refused(window: str) -> None:
-    with pytest.raises(ValueError, match="HH:MM-HH:MM|begins when it ends"):
+    with pytest.raises(ValueError, match=r"HH:MM-HH:MM|begins when it ends"):
         parse_window(window)
 
 
@@ -106,6 +106,7 @@ def written(minutes: int) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}"
 
 
+@settings(deadline=None)
 @given(
     st.lists(_WINDOW, max_size=4),
     st.lists(st.integers(1, 7), max_size=7),

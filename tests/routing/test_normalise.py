@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.routing.normalise import Normaliser, strip_mentions
@@ -16,7 +16,9 @@ EVERY_CODE = range(0x110000)
 # Characters that something happens to, among some that nothing happens to.
 _TELLING = st.text(
     st.one_of(
-        st.sampled_from("Ａａ０＝／＃＠　\u2005\u00a0\u200b\u200d\ufe0f\ufeff\t\n\x00\x1f體簽薴ßİſǅ€⼈豈ｶ｡ \ud800著/#@"),
+        st.sampled_from(
+            "Ａａ０＝／＃＠　\u2005\u00a0\u200b\u200d\ufe0f\ufeff\t\n\x00\x1f體簽薴ßİſǅ€⼈豈ｶ｡ \ud800著/#@"
+        ),
         st.characters(),
     )
 )
@@ -79,6 +81,7 @@ def test_what_remains_is_folded_visible_and_can_be_encoded() -> None:
         form.encode()
 
 
+@settings(deadline=None)
 @given(_TELLING)
 @example("ẛ̣")
 @example("a\u200b b")
@@ -89,6 +92,7 @@ def test_normalising_twice_changes_nothing_more(text: str) -> None:
     assert "  " not in once
 
 
+@settings(deadline=None)
 @given(_TELLING)
 def test_half_width_leaves_case_and_script_alone(text: str) -> None:
     narrow = NORMALISER.half_width(text)
@@ -181,6 +185,7 @@ def test_the_rest_can_be_had_as_it_was_sent() -> None:
     assert NORMALISER.rest_as_sent("@bot /删关键词 Ａ") == "Ａ"
 
 
+@settings(deadline=None)
 @given(_TELLING.filter(lambda text: "@" not in text and "＠" not in text))
 def test_word_and_rest_make_up_the_normal_form(text: str) -> None:
     """The original is cut where the normal form has its first space; nothing is lost or doubled."""
@@ -193,6 +198,7 @@ def test_word_and_rest_make_up_the_normal_form(text: str) -> None:
     assert NORMALISER.rest_as_sent(text) in text
 
 
+@settings(deadline=None)
 @given(_TELLING, st.lists(_TELLING, max_size=3))
 def test_stripping_mentions_never_fails_and_only_takes_away(text: str, names: list[str]) -> None:
     left = strip_mentions(text, names)

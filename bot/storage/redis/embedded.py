@@ -160,7 +160,8 @@ class EmbeddedRedis:
         try:
             return self._launch()
         except StoreError as error:
-            _log.error("embedded store cannot be started again", error=str(error))
+            if not self._stopping.is_set():
+                _log.error("embedded store cannot be started again", error=str(error))
             return dead
 
 

@@ -15,7 +15,7 @@ from bot.storage.sql.failures import translated
 from bot.storage.sql.migrate import migrate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
     from pathlib import Path
 
     from sqlalchemy import Executable, Table
@@ -99,7 +99,7 @@ class Database:
 
     async def stream(
         self, statement: Executable, *, chunk_rows: int = CHUNK_ROWS
-    ) -> AsyncIterator[Sequence[Record]]:
+    ) -> AsyncGenerator[Sequence[Record], None]:
         """Yield a long answer in chunks, all of one state of the database; raises as `read` does.
 
         The loop is free between chunks. The connection is held until the last chunk was taken.

@@ -104,7 +104,7 @@ class KeywordRuleStore:
         statement = (
             update(keyword_rules)
             .where(_COLUMNS.community == community, _COLUMNS.id == rule.id)
-            .values(_row(rule), updated_at_ms=self._clock.now_ms())
+            .values(_row(rule) | {"updated_at_ms": self._clock.now_ms()})
             .returning(*_RULE)
         )
         async with self._database.write() as connection:

@@ -1,4 +1,4 @@
-"""Databases for the tests of the history; every test runs on SQLite and, where one is named, on PostgreSQL."""
+"""Databases for the tests of the history: SQLite always, PostgreSQL where one is named."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 from bot.errors import StoreError, StoreUnavailableError
 from bot.storage.sql.database import Database
 from bot.storage.sql.drained import write_drained
+from bot.storage.sql.ledger import LedgerHistory
 from bot.storage.sql.tables import drain_faults, ledger
 from tests.storage.sql.entry_makers import ledger_entry
 from tests.storage.sql.rows import only_on_postgresql, only_on_sqlite
@@ -60,6 +61,23 @@ async def test_many_tasks_write_and_read_at_once_and_none_is_refused(database: D
 
     await asyncio.gather(*(write(number) for number in range(60)))
     assert await _count(database) == 60
+
+
+async def test_tasks_cancelled_at_any_moment_leave_the_database_usable(database: Database) -> None:
+    async def write(number: int) -> None:
+        await write_drained(database, [ledger_entry(number)], [])
+        await _count(database)
+
+    for turns in range(0, 40, 2):
+        tasks = [asyncio.create_task(write(turns * 10 + place)) for place in range(3)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(outcome is None or isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+    await write(1000)
+    assert await LedgerHistory(database).get(ledger_entry(1000).id) is not None
 
 
 async def test_a_reader_sees_one_state_while_others_write(database: Database) -> None:

@@ -213,24 +213,22 @@ _amounts = st.integers(-3, 3).map(str)  # 0 is malformed in a ledger
 @st.composite
 def _streams(draw: st.DrawFn) -> list[DrainedEntry]:
     """One outbox: entries of all kinds, in order, over few members, so that they meet."""
-    entries = []
-    for number in range(draw(st.integers(1, 14))):
-        whose = {"community": draw(_communities), "member": draw(_members)}
-        entries.append(
-            draw(
-                st.one_of(
-                    st.builds(lambda n, w, d: ledger_entry(n, **w, delta=d), st.just(number), st.just(whose), _amounts),
-                    st.builds(lambda n, w, d: check_in_entry(n, **w, day=d), st.just(number), st.just(whose), _days),
-                    st.builds(lambda n, w, j: member_entry(n, **w, joins=j), st.just(number), st.just(whose), _amounts),
-                    st.builds(
-                        lambda n, i, a: delivery_entry(n, id=i, attempts=a),
-                        st.just(number), st.sampled_from(["d1", "d2"]), _amounts,
-                    ),
-                    st.just(DrainedEntry(f"07-1777852800000-{number}", "unheard of", whose)),
-                )
-            )
-        )  # fmt: skip
-    return entries
+    return [_draw_entry(draw, number) for number in range(draw(st.integers(1, 14)))]
+
+
+def _draw_entry(draw: st.DrawFn, number: int) -> DrainedEntry:
+    whose = {"community": draw(_communities), "member": draw(_members)}
+    match draw(st.sampled_from(["ledger", "check_in", "member", "delivery", "unheard of"])):
+        case "ledger":
+            return ledger_entry(number, **whose, delta=draw(_amounts))
+        case "check_in":
+            return check_in_entry(number, **whose, day=draw(_days))
+        case "member":
+            return member_entry(number, **whose, joins=draw(_amounts), name=draw(_members))
+        case "delivery":
+            return delivery_entry(number, id=draw(st.sampled_from(["d1", "d2"])), attempts=draw(_amounts))
+        case kind:
+            return DrainedEntry(f"07-1777852800000-{number}", kind, whose)
 
 
 _readings = st.lists(

@@ -103,7 +103,7 @@ async def test_a_migration_that_fails_says_why_and_leaves_nothing_half_made(empt
         await _run(database, f"DROP TABLE {name}")
     await database.close()
 
-    with pytest.raises(StoreError, match="could not be migrated to schema 0001: .*members.* already exists"):
+    with pytest.raises(StoreError, match=r"could not be migrated to schema 0001: .*members.* already exists"):
         await migrate(empty_url)
 
     left = await _tables_of(empty_url)
@@ -185,6 +185,6 @@ async def test_a_url_that_is_not_ours_is_refused_without_repeating_it(url: str, 
 
 
 async def test_a_server_that_does_not_answer_is_unavailable_and_its_password_stays_secret() -> None:
-    with pytest.raises(StoreUnavailableError, match="PostgreSQL 127.0.0.1:1/x did not answer") as refusal:
+    with pytest.raises(StoreUnavailableError, match=r"PostgreSQL 127\.0\.0\.1:1/x did not answer") as refusal:
         await Database.open("postgresql+asyncpg://ana:sesame@127.0.0.1:1/x")
     assert "sesame" not in str(refusal.value)

@@ -1,0 +1,32 @@
+"""What the API needs of the product, and nothing more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.clock import Clock
+from bot.communities import Communities
+from bot.config import Config
+from bot.routing.dispatcher import Dispatcher
+from bot.routing.keyword_book import KeywordBook
+from bot.routing.stores import Stores
+from bot.storage.redis.client import RedisClient
+from bot.storage.redis.deliveries import DeliveryStore
+from bot.storage.redis.keys import Keys
+from bot.storage.sql.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class ApiParts:
+    """The parts of one process that the API reads and acts through."""
+
+    config: Config
+    communities: Communities
+    dispatcher: Dispatcher
+    keywords: KeywordBook
+    stores: Stores
+    deliveries: DeliveryStore
+    redis: RedisClient
+    keys: Keys
+    database: Database
+    clock: Clock
