@@ -24,7 +24,7 @@ async def add_keyword(ctx: Context) -> Reply:
     rule = KeywordRule(triggers=(trigger,), answers=(answer,))
     faults = check_rule(rule, commands=ctx.command_words, normalise=ctx.normaliser.normalise)
     if faults:
-        return ctx.say("keyword.refused", problem=str(faults[0]))
+        return ctx.say("keyword.refused", problem=faults[0].text(ctx.language))
     replaced = await ctx.stores.keyword_rules.put_single(ctx.community.id, rule, created_by=ctx.event.member_id)
     key = "keyword.replaced" if replaced else "keyword.added"
     return ctx.say(key, trigger=trigger, answer=answer)

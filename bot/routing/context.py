@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from bot.day import CommunityCalendar, Day
 from bot.model import Community, Event, Reply, TextMessage
-from bot.routing.normalise import strip_mentions
 
 if TYPE_CHECKING:
     from bot.catalog import Catalog
@@ -79,7 +78,7 @@ class Context:
     def rest_as_sent(self) -> str:
         """What followed the command word, character for character as sent, ends trimmed."""
         content = self.event.content
-        return self.normaliser.rest_as_sent(strip_mentions(content.text)) if type(content) is TextMessage else ""
+        return self.normaliser.rest_as_sent(content.text) if type(content) is TextMessage else ""
 
     def text(self, key: str, **values: str | int) -> str:
         """Return a text of `content/` in the language of the answer, its `{variables}` filled in."""

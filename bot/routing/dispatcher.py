@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from bot.errors import ConfigError, Fault
 from bot.model import Content, Reply, TextMessage
 from bot.routing.context import Context, Question
-from bot.routing.normalise import Normaliser, strip_mentions
+from bot.routing.normalise import Normaliser
 from bot.routing.router import NOBODY, Command, Finder, Route, Router
 
 Next = Callable[[Context], Awaitable[Reply | None]]
@@ -61,7 +61,7 @@ class Dispatcher:
         return self._reports.get(type(content), NOBODY)
 
     def _command(self, text: str) -> Route | None:
-        word, rest = self.normaliser.command_words(strip_mentions(text))
+        word, rest = self.normaliser.command_words(text)
         command = self._commands.get(word)
         if command is None or (rest and not command.takes_text):
             return None

@@ -60,9 +60,7 @@ async def test_every_delivery_ends_delivered_once_or_dead(
 ) -> None:
     """On WeCom every part comes once; an Official Account drops no duplicates: one more per answer lost."""
     await redis.call("FLUSHALL")
-    vendor.received.clear()
-    vendor.duplicates.clear()
-    vendor.faults.clear()
+    vendor.forget()
     vendor.faults.extend(faults)
     processes: list[Process] = [await start() for _ in range(2)]
     expected: dict[tuple[str, str], list[str]] = {}

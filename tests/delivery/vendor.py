@@ -83,7 +83,7 @@ class FakeVendor:
         app.router.add_post("/cgi-bin/stable_token", self._stable_token)
         app.router.add_post("/cgi-bin/message/send", self._send)
         app.router.add_post("/cgi-bin/message/custom/send", self._send)
-        self._runner = web.AppRunner(app, shutdown_timeout=0)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.05)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
@@ -97,6 +97,11 @@ class FakeVendor:
 
     def texts(self, user_id: str) -> list[str]:
         return [message.text for message in self.received if message.user_id == user_id]
+
+    def forget(self) -> None:
+        """Start anew, but for the tokens."""
+        for known in (self.received, self.over_rate, self.duplicates, self.faults, self._said):
+            known.clear()
 
     def withdraw(self) -> None:
         """Make every token that was given out invalid."""
@@ -161,6 +166,8 @@ class FakeVendor:
         if self.redirect_to:
             raise web.HTTPFound(self.redirect_to)
         fault = self.faults.popleft() if self.faults else None
+        if fault is not None and fault.extra and "agentid" not in body:
+            fault = None  # an Official Account names no receivers in its answer
         if fault is None or fault.acted:
             self._accept(body)
         if self.hold is not None and self.hold_text in {"", body.get("text", {}).get("content")}:

@@ -163,7 +163,7 @@ async def test_connections_the_server_dropped_are_replaced_unnoticed(database: D
     other = await Database.open(str(database_url_of(database)))
     await other.fetch(
         text(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     )
