@@ -1,4 +1,4 @@
-"""The straight line from a callback to its answer, and the one place where the parts are wired.
+"""The straight line from a callback to its answer.
 
 ::
 
@@ -6,102 +6,50 @@
     open        platform: verify → decrypt → decode → Event                 403, 400
     route       dispatcher: command, keyword or kind of event → handler     no state asked yet
     take        inbox: told apart from repeats, counted; one round trip     an answer that needs no state is
-                                                                            decided in it, and the line ends here
-    work        middlewares → handler → Reply, in the order of the chat     late: queued, then acknowledged
+                                                                            decided in it
+    work        middlewares → handler → Reply, in the order of the chat     only where state is needed; late:
+                                                                            queued, then acknowledged (`bot.work`)
     settle      inbox: the first decision stands, repeats get the same
     render      platform: answer → encrypted bytes
+
+Callbacks that arrive in one turn of the event loop go through open, route and take together, stage by
+stage, and share the round trip: code that has just run is still in the processor's caches, which halves
+its cost (`docs/benchmarks.md`). Nothing waits for company: a lone callback is a turn of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 from aiohttp import web
 
-from bot.catalog import Catalog
-from bot.clock import Clock
-from bot.codec import EventCodec, decode_answer, encode_answer
-from bot.communities import Communities
-from bot.delivery.compose import Composer
-from bot.delivery.routes import REST_DELAY_MS, Division, divide, takes_passive_reply
+from bot.case import Case, Outcome, Parts
+from bot.codec import decode_answer, encode_answer
 from bot.errors import CallbackError, OversizeError, StoreError
-from bot.logs import EventLog
-from bot.metrics import Metrics
-from bot.model import Event, Reply, Unknown
-from bot.order import ChatOrder, Place
+from bot.model import Event, Unknown
 from bot.platforms.protocol import Platform
-from bot.routing.context import Context, Question
-from bot.routing.dispatcher import Dispatcher
-from bot.routing.keyword_book import KeywordBook
-from bot.routing.router import Route
-from bot.routing.stores import Stores
-from bot.storage.redis.deliveries import Delivery
-from bot.storage.redis.inbox import Decision, Standing, Taken, Ticket
-from bot.storage.redis.late import LateQueue
+from bot.storage.redis.inbox import Decision, Standing, Taken
+from bot.work import Work
 
 _log = structlog.get_logger("huoqun")
 
-LEASE_MS = 15_000  # of a late handler; renewed while it runs, so this is how long a crash delays its answer
-HANDLER_LIMIT_S = 300.0  # a handler that takes longer has failed
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """Everything the line goes through, wired by `bot.wiring`."""
-
-    platforms: Mapping[str, Platform]
-    communities: Communities
-    dispatcher: Dispatcher
-    keywords: KeywordBook
-    stores: Stores
-    late: LateQueue
-    composer: Composer
-    catalog: Catalog
-    clock: Clock
-    metrics: Metrics
-    event_log: EventLog
-    soft_deadline_s: float
-    max_body_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One delivery of an event: where it belongs and who answers it."""
+class Callback:
+    """One POST of a platform, received; `begun_s` is the loop's time when its answer began to be due."""
 
     platform: Platform
-    question: Question
-    route: Route
-    ticket: Ticket
-    now_ms: int
-
-    def divide(self, reply: Reply | None, *, inline: bool = True) -> Division:
-        """Return what of a reply goes in the HTTP answer, unless it is too late for that, and what after it."""
-        event, kind = self.question.event, self.platform.kind
-        inline = inline and takes_passive_reply(kind, event.content.name, is_message=event.is_message)
-        return divide(() if reply is None else reply.parts, kind, inline=inline)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of one delivery of an event.
-
-    `word` is answered, nobody (no handler), repeated, old (answer no longer kept) or late.
-    """
-
-    decision: Decision
-    route: str
-    word: str
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A handler at work in this process."""
-
-    task: asyncio.Task[Decision]
-    place: Place
+    query: str
+    body: bytes
+    begun_s: float
+    answered: asyncio.Future[web.Response | tuple[Case, Taken]]
 
 
 class Line:
@@ -109,9 +57,9 @@ class Line:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._codec = EventCodec()
-        self._order = ChatOrder()
-        self._at_work: dict[str, Work] = {}
+        self.work = Work(parts)
+        self._turn: list[Callback] = []
+        self._turns: set[asyncio.Task[None]] = set()
 
     # ------------------------------------------------------------ receive
 
@@ -119,197 +67,149 @@ class Line:
         """Answer one POST of a platform."""
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
-        parts = self._parts
-        now_ms = parts.clock.now_ms()
         try:
-            body = await self._read(request)
-            event = platform.open(request.rel_url.raw_query_string, body, now_ms)
+            content = request.content
+            # As a rule the whole body is here already; a slow one may take the soft deadline.
+            body = content.read_nowait() if content.is_eof() else await self._read(request)
+            if len(body) > self._parts.max_body_bytes:
+                raise self._oversize()
+            taken = await self._join(
+                Callback(platform, request.rel_url.raw_query_string, body, begun_s, loop.create_future())
+            )
+            if isinstance(taken, web.Response):
+                return taken
+            case, standing = taken
+            outcome = await self.work.do(case, standing, begun_s)
         except CallbackError as error:
             return self._refuse(platform, error)
-        except TimeoutError:
-            return self._refuse(platform, CallbackError("the body did not arrive in time"))
-        try:
-            outcome = await self.answer(platform, event, now_ms, begun_s)
         except StoreError as error:
-            await _log.awarning("callback not taken, its platform will repeat it", id=event.id, error=str(error))
-            parts.metrics.event(event.channel, "store_away", loop.time() - begun_s)
-            return web.Response(status=503)
-        seconds = loop.time() - begun_s
-        parts.metrics.event(event.channel, outcome.word, seconds)
-        parts.event_log.write(event.id, event.channel, outcome.route, outcome.word, seconds * 1000)
-        part = decode_answer(outcome.decision.answer)
-        body = platform.render(event, part, outcome.decision.at_ms)
-        return web.Response(body=body, content_type=platform.content_type if part else "text/plain")
+            return self._store_away(platform, error, loop.time() - begun_s)
+        return self._respond(case, outcome, loop.time() - begun_s)
 
     async def _read(self, request: web.Request) -> bytes:
-        """Read the body, as a rule already here; a slow one may take the soft deadline."""
+        """Read a body that is still under way; one of unknown length (in chunks) only up to the limit."""
+        limit = self._parts.max_body_bytes
         length = request.content_length
-        if length is not None and length > self._parts.max_body_bytes:
+        if length is not None and length > limit:
             raise self._oversize()
+        body = bytearray()
         try:
-            if request.content.is_eof():
-                return await request.read()
             async with asyncio.timeout(self._parts.soft_deadline_s):
-                return await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            raise self._oversize() from None
+                while chunk := await request.content.readany():
+                    body += chunk
+                    if len(body) > limit:
+                        raise self._oversize()
+        except TimeoutError:
+            raise CallbackError("the body did not arrive in time") from None
+        return bytes(body)
 
     def _oversize(self) -> OversizeError:
         return OversizeError(f"a callback has at most {self._parts.max_body_bytes} bytes")
+
+    # ------------------------------------------------------------ open, route, take: together, by turns
+
+    def _join(self, callback: Callback) -> asyncio.Future[web.Response | tuple[Case, Taken]]:
+        """Join this turn of the loop; the future is the answer, or what a handler needs to find it."""
+        if not self._turn:
+            asyncio.get_running_loop().call_soon(self._begin_turn)
+        self._turn.append(callback)
+        return callback.answered
+
+    def _begin_turn(self) -> None:
+        callbacks, self._turn = self._turn, []
+        now_ms = self._parts.clock.now_ms()
+        opened = _stage(
+            lambda one, _: one.platform.open(one.query, one.body, now_ms),
+            zip(callbacks, callbacks, strict=True),
+        )
+        cases = _stage(lambda one, event: self._parts.case(one.platform, event, now_ms), opened)
+        known = _stage(lambda _, case: (case, _known_answer(case)), cases)
+        if known:
+            task = asyncio.create_task(self._take(known, now_ms))
+            self._turns.add(task)
+            task.add_done_callback(self._turns.discard)
+
+    async def _take(self, turn: list[tuple[Callback, tuple[Case, bytes]]], now_ms: int) -> None:
+        """Take the turn's events in, and answer those whose answer needs no state."""
+        inbox = self._parts.stores.inbox
+        try:
+            taken = await inbox.take_many([(case.ticket, answer) for _, (case, answer) in turn], now_ms)
+        except StoreError as error:
+            taken = [error] * len(turn)
+        now_s = asyncio.get_running_loop().time()
+
+        def finish(callback: Callback, result: tuple[tuple[Case, bytes], Taken | StoreError]) -> None:
+            (case, answer), taken = result
+            if isinstance(taken, StoreError):
+                raise taken
+            outcome = self._decided(case, taken, answer)
+            if not callback.answered.done():
+                seconds = now_s - callback.begun_s
+                callback.answered.set_result(
+                    (case, taken) if outcome is None else self._respond(case, outcome, seconds)
+                )
+
+        _stage(finish, [(one, (case, result)) for (one, case), result in zip(turn, taken, strict=True)])
+
+    def _decided(self, case: Case, taken: Taken, known: bytes) -> Outcome | None:
+        """Return what is decided by now; None when a handler must run."""
+        if taken.decision is not None:
+            return Outcome(taken.decision, case.route.name, "repeated")
+        if taken.standing is Standing.OLD:
+            return Outcome(Decision(case.now_ms, b""), case.route.name, "old")
+        if taken.standing is Standing.NEW:
+            if type(case.event.content) is Unknown:
+                self._parts.metrics.unknown_type(case.event.channel)
+            if known and self._parts.stores.inbox.within_rate(taken):
+                word = "nobody" if case.route.constant is None else "answered"
+                return Outcome(Decision(case.now_ms, known), case.route.name, word)
+        return None
+
+    async def answer(self, platform: Platform, event: Event, begun_s: float) -> Outcome:
+        """Answer one event that did not come by HTTP.
+
+        Raises:
+            StoreUnavailableError: Redis is away; nothing may be acknowledged.
+        """
+        case = self._parts.case(platform, event, self._parts.clock.now_ms())
+        known = _known_answer(case)
+        taken = await self._parts.stores.inbox.take(case.ticket, case.now_ms, known)
+        return self._decided(case, taken, known) or await self.work.do(case, taken, begun_s)
+
+    # ------------------------------------------------------------ render
+
+    def _respond(self, case: Case, outcome: Outcome, seconds: float) -> web.Response:
+        event, platform = case.event, case.platform
+        self._parts.metrics.event(event.channel, outcome.word, seconds)
+        self._parts.event_log.write(event.id, event.channel, outcome.route, outcome.word, seconds * 1000)
+        part = decode_answer(outcome.decision.answer)
+        body = platform.render(event, part, outcome.decision.at_ms)
+        return web.Response(body=body, content_type=platform.content_type if part else "text/plain")
 
     def _refuse(self, platform: Platform, error: CallbackError) -> web.Response:
         self._parts.metrics.refused(platform.channel, error.status)
         _log.warning("callback refused", channel=platform.channel, status=error.status, why=str(error))
         return web.Response(status=error.status, text=f"{error}\n")
 
-    # ------------------------------------------------------------ answer
+    def _store_away(self, platform: Platform, error: StoreError, seconds: float) -> web.Response:
+        """Fail, so that the platform repeats the callback: nothing may be acknowledged that is not stored."""
+        self._parts.metrics.event(platform.channel, "store_away", seconds)
+        _log.warning("callback not taken", channel=platform.channel, why=str(error))
+        return web.Response(status=503, text="the store is away, please repeat\n")
 
-    async def answer(self, platform: Platform, event: Event, now_ms: int, begun_s: float) -> Outcome:
-        """Take the event in and decide its answer.
 
-        `begun_s` is the loop's time of the first byte, from which the soft deadline runs.
-
-        Raises:
-            StoreUnavailableError: Redis is away; nothing may be acknowledged.
-        """
-        inbox = self._parts.stores.inbox
-        case = self._case(platform, event, now_ms)
-        known = _known_answer(case)
-        taken = await inbox.take(case.ticket, now_ms, known)
-        if taken.decision is not None:
-            return Outcome(taken.decision, case.route.name, "repeated")
-        if taken.standing is Standing.OLD:
-            return Outcome(Decision(now_ms, b""), case.route.name, "old")
-        if taken.standing is Standing.NEW:
-            if type(event.content) is Unknown:
-                self._parts.metrics.unknown_type(event.channel)
-            if known and inbox.within_rate(taken):
-                word = "answered" if case.route.constant else "nobody"
-                return Outcome(Decision(now_ms, known), case.route.name, word)
-        return await self._work(case, taken, begun_s)
-
-    def _case(self, platform: Platform, event: Event, now_ms: int) -> Case:
-        """Say where an event belongs and who answers it; asks no state, the same for every delivery."""
-        parts = self._parts
-        community = parts.communities.find(event.channel, event.group_id)
-        calendar = parts.communities.calendar(community)
-        keywords = parts.keywords.of(community.id)
-        question = Question(event, community, calendar, parts.keywords.text_of(event), keywords)
-        route = parts.dispatcher.route(question)
-        ticket = parts.stores.inbox.ticket(event, community.id, calendar.day_of(event.sent_at_ms))
-        return Case(platform, question, route, ticket, now_ms)
-
-    def _context(self, case: Case, taken: Taken) -> Context:
-        parts, question, route = self._parts, case.question, case.route
-        return Context(
-            event=question.event,
-            community=question.community,
-            calendar=question.calendar,
-            ticket=case.ticket,
-            taken=taken,
-            now_ms=case.now_ms,
-            stores=parts.stores,
-            catalog=parts.catalog,
-            keywords=question.keywords,
-            commands=parts.dispatcher.commands,
-            command_words=parts.dispatcher.command_words,
-            normaliser=parts.dispatcher.normaliser,
-            word=route.word,
-            rest=route.rest,
-            for_managers=route.for_managers,
-        )
-
-    # ------------------------------------------------------------ work
-
-    async def _work(self, case: Case, taken: Taken, begun_s: float) -> Outcome:
-        """Run the handler, or join it where it runs already, until the soft deadline."""
-        event, loop = case.question.event, asyncio.get_running_loop()
-        work = self._at_work.get(event.id)
-        if work is None:
-            place = self._order.enter(f"{event.channel}:{event.group_id or event.user_id}")
-            task = loop.create_task(self._handle(case, taken, place), name=f"handle {event.id}")
-            work = self._at_work[event.id] = Work(task, place)
-            task.add_done_callback(lambda _: self._at_work.pop(event.id, None))
-        left_s = max(0.0, begun_s + self._parts.soft_deadline_s - loop.time())
-        await asyncio.wait((work.task,), timeout=left_s)
-        if work.task.done():
-            return Outcome(work.task.result(), case.route.name, "answered")
-        work.place.leave()
-        decision = await self._parts.stores.inbox.defer(
-            case.ticket, self._parts.clock.now_ms(), LEASE_MS, self._codec.encode(event)
-        )
-        return Outcome(decision, case.route.name, "late")
-
-    async def _handle(self, case: Case, taken: Taken, place: Place) -> Decision:
-        """Run the handler in its place and decide; a reply that comes too late goes to delivery."""
-        renewal = asyncio.create_task(self._renew(case))
+def _stage(
+    step: Callable[[Callback, Given], Made], turn: Iterable[tuple[Callback, Given]]
+) -> list[tuple[Callback, Made]]:
+    """Take every callback of a turn one step further; one that fails leaves with its error, the others go on."""
+    passed = []
+    for callback, given in turn:
         try:
-            await place.wait(self._parts.soft_deadline_s)
-            reply = await self._reply(case, taken)
-            return await self._decide(case, reply)
-        finally:
-            renewal.cancel()
-            place.leave()
-
-    async def _reply(self, case: Case, taken: Taken) -> Reply | None:
-        context = self._context(case, taken)
-        try:
-            async with asyncio.timeout(HANDLER_LIMIT_S):
-                return await self._parts.dispatcher.answer(context, case.route)
-        except TimeoutError:
-            await _log.aerror("handler gave no answer in time", id=case.ticket.event.id, handler=case.route.name)
-            return context.say("common.failed")
-
-    async def _renew(self, case: Case) -> None:
-        """Keep the lease of an event while its handler runs here; no effect until it is late."""
-        while True:
-            await asyncio.sleep(LEASE_MS / 3000)
-            until_ms = self._parts.clock.now_ms() + LEASE_MS
-            await self._parts.late.renew(case.ticket.community, case.ticket.event.id, until_ms)
-
-    async def _decide(self, case: Case, reply: Reply | None) -> Decision:
-        """Settle the answer; what the HTTP answer cannot carry becomes a delivery in the same step.
-
-        Dies here: the event is open or queued, and its handler runs again. Comes twice: the first decision
-        stands; a second reply to a queued event finds it finished.
-        """
-        now_ms = self._parts.clock.now_ms()
-        division = case.divide(reply)
-        rest = self._compose(case, division, now_ms)
-        answer = encode_answer(division.passive)
-        decision = await self._parts.stores.inbox.settle(
-            case.ticket, now_ms, answer, rest, now_ms + REST_DELAY_MS
-        )
-        if not decision.answer:  # it was acknowledged without an answer: all of the reply goes another way
-            whole = self._compose(case, case.divide(reply, inline=False), now_ms)
-            await self._parts.late.finish(case.ticket.community, case.ticket.event.id, whole, now_ms)
-        return decision
-
-    def _compose(self, case: Case, division: Division, now_ms: int) -> Delivery | None:
-        return self._parts.composer.compose(case.ticket.event, case.ticket.community, division.rest, now_ms)
-
-    # ------------------------------------------------------------ again
-
-    async def run_again(self, raw: bytes) -> None:
-        """Run the handler of a queued event whose process died; see `bot.late_worker`."""
-        event = self._codec.decode(raw)
-        if event.id in self._at_work:
-            return
-        case = self._case(self._parts.platforms[event.channel], event, self._parts.clock.now_ms())
-        place = self._order.enter(f"{event.channel}:{event.group_id or event.user_id}")
-        await self._handle(case, Taken(Standing.OPEN), place)
-
-    async def give_up(self, raw: bytes) -> None:
-        """Answer a queued event, whose handler ended its process each time it ran, with an apology."""
-        event = self._codec.decode(raw)
-        case = self._case(self._parts.platforms[event.channel], event, self._parts.clock.now_ms())
-        await self._decide(case, self._context(case, Taken(Standing.OPEN)).say("common.failed"))
-
-    async def finish(self, grace_s: float) -> None:
-        """Let running handlers end before the process does; what is late then stays on the queue."""
-        tasks = [work.task for work in self._at_work.values()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=grace_s)
+            passed.append((callback, step(callback, given)))
+        except Exception as error:  # noqa: BLE001 - raised again where the callback waits
+            if not callback.answered.done():
+                callback.answered.set_exception(error)
+    return passed
 
 
 def _known_answer(case: Case) -> bytes:

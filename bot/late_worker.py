@@ -6,11 +6,11 @@ import asyncio
 
 import structlog
 
-from bot.app import LEASE_MS, Line
 from bot.background import wait_for
 from bot.clock import Clock
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.late import LateQueue, QueuedEvent
+from bot.work import LEASE_MS, Work
 
 _log = structlog.get_logger("huoqun")
 _POLL_S = 1.0
@@ -20,8 +20,8 @@ _MOST_TRIES = 5  # an event that ends its process each time must not do so for e
 class LateWorker:
     """Runs the handlers of queued events again."""
 
-    def __init__(self, line: Line, queue: LateQueue, keys: Keys, clock: Clock) -> None:
-        self._line = line
+    def __init__(self, work: Work, queue: LateQueue, keys: Keys, clock: Clock) -> None:
+        self._work = work
         self._queue = queue
         self._keys = keys
         self._clock = clock
@@ -42,6 +42,6 @@ class LateWorker:
     async def _finish(self, queued: QueuedEvent) -> None:
         if queued.taken > _MOST_TRIES:
             await _log.aerror("handler given up", id=queued.id, tries=_MOST_TRIES)
-            await self._line.give_up(queued.event)
+            await self._work.give_up(queued.event)
         else:
-            await self._line.run_again(queued.event)
+            await self._work.run_again(queued.event)

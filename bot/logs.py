@@ -14,6 +14,8 @@ from typing import Any
 
 import orjson
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
+from structlog.tracebacks import ExceptionDictTransformer
 
 from bot.clock import Clock, from_ms
 
@@ -32,7 +34,8 @@ def configure_logs(level: str, stream: int = 2) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-            structlog.processors.dict_tracebacks,
+            # Without the values of local variables: they are what people wrote, and secrets.
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
             structlog.processors.JSONRenderer(serializer=_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -51,6 +54,11 @@ class _ToStructlog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger("huoqun")
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            # Any stranger can send what is not HTTP: no fault of ours, and its words may be anything.
+            log.warning("request refused, it is not HTTP", logger=record.name, why=type(error).__name__)
+            return
         exc_info = record.exc_info if record.exc_info and record.exc_info[0] else None
         log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=exc_info)
 

@@ -206,6 +206,7 @@ def api_parts(service: Service) -> ApiParts:
         keys=service.keys,
         database=service.database,
         clock=parts.clock,
+        started_at_ms=parts.clock.now_ms(),
     )
 
 

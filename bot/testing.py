@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
-from bot.app import Outcome
+from bot.case import Outcome
 from bot.catalog import Catalog, load_catalog
 from bot.clock import FixedClock
 from bot.codec import decode_answer
@@ -161,7 +161,7 @@ class FakeChat:
         """Send an event through the line and return what came of it."""
         parts = self.service.parts
         begun_s = asyncio.get_running_loop().time()
-        return await self.service.line.answer(parts.platforms[CHANNEL], event, self.clock.now_ms(), begun_s)
+        return await self.service.line.answer(parts.platforms[CHANNEL], event, begun_s)
 
     def pass_time(self, length: timedelta) -> None:
         """Move the clock."""

@@ -9,8 +9,9 @@ from functools import partial
 
 from aiohttp import web
 
-from bot.app import Line, Parts
+from bot.app import Line
 from bot.background import Background
+from bot.case import Parts
 from bot.catalog import Catalog
 from bot.channels import open_clients, open_platforms, sending_channels
 from bot.clock import Clock
@@ -50,8 +51,7 @@ from bot.storage.sql.keyword_rules import KeywordRuleStore
 from bot.storage.sql.ledger import LedgerHistory
 from bot.storage.sql.members import MemberHistory
 
-MIDDLEWARES = (answer_errors, limit_rate, choose_language, know_role)  # the first is outermost
-_UPLOAD_BYTES = 32 << 20  # contract section 8: keywords/import
+MIDDLEWARES = (answer_errors, choose_language, limit_rate, know_role)  # the first is outermost
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class Service:
 
     async def close(self, grace_s: float = 5.0) -> None:
         """Let handlers end, stop the background, write what can be written, and close the stores."""
-        await self.line.finish(grace_s)
+        await self.line.work.finish(grace_s)
         await self.background.stop(grace_s)
         await self.resources.aclose()
 
@@ -97,7 +97,9 @@ async def open_service(
         stack.push_async_callback(redis.close)
         database = await Database.open(database_url)
         stack.push_async_callback(database.close)
-        return _join(config, routers, catalog, clock, redis, database, stack.pop_all())
+        service = _join(config, routers, catalog, clock, redis, database, stack)
+        service.resources = stack.pop_all()  # theirs to close from now on; ours as long as something may fail
+        return service
 
 
 def _join(
@@ -134,7 +136,7 @@ def _join(
         max_body_bytes=config.server.max_body_bytes,
     )
     line = Line(parts)
-    web_app = web.Application(client_max_size=max(config.server.max_body_bytes, _UPLOAD_BYTES))
+    web_app = web.Application(client_max_size=config.server.max_body_bytes)
     add_callbacks(web_app, line, parts.platforms)
     Health(redis, database, drain, metrics).add_routes(web_app)
     return Service(
@@ -180,7 +182,7 @@ def start_background(service: Service, *, sends: bool = True) -> None:
     parts, background = service.parts, service.background
     background.start("drain", service.drain.run)
     background.start("keywords", parts.keywords.run)
-    background.start("late", LateWorker(service.line, parts.late, service.keys, parts.clock).run)
+    background.start("late", LateWorker(service.line.work, parts.late, service.keys, parts.clock).run)
     if sends:
         session = open_session()
         service.resources.push_async_callback(session.close)

@@ -6,9 +6,10 @@ _READABLE = 16  # longer ids are openids: nobody recognises themselves in one, a
 
 
 def display_name(name: str, user_id: str) -> str:
-    """Return the member's name, else their account, shortened where it is a machine's id."""
-    if name:
-        return name
+    """Return the member's name on one line, else their account, shortened where it is a machine's id."""
+    shown = " ".join(name.split())
+    if shown:
+        return shown
     return user_id if len(user_id) <= _READABLE else f"{user_id[:4]}…{user_id[-4:]}"
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from bot.clock import Clock
 from bot.communities import Communities
@@ -18,7 +19,10 @@ from bot.storage.sql.database import Database
 
 @dataclass(frozen=True, slots=True)
 class ApiParts:
-    """The parts of one process that the API reads and acts through."""
+    """The parts of one process that the API reads and acts through.
+
+    `started_at_ms` is when the process began to serve, Unix ms; `import_slot` is held by an import.
+    """
 
     config: Config
     communities: Communities
@@ -30,3 +34,5 @@ class ApiParts:
     keys: Keys
     database: Database
     clock: Clock
+    started_at_ms: int
+    import_slot: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))

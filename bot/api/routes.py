@@ -1,16 +1,178 @@
-"""Puts the JSON API under ``/api/v1``."""
+"""The JSON API under ``/api/v1``: one table of endpoints makes router and OpenAPI document.
+
+The way of a request::
+
+    caller      bearer token → name, role, community                        401, 429
+    allowed     least role, then the path's community                       403, 404
+    read        query, content type, body → checked models                  422, 415, 413, 408, 400
+    act         the endpoint's function                                     409, 404
+    answer      model → JSON; whatever is raised → a problem document       503, 500
+"""
 
 from __future__ import annotations
 
-from aiohttp import web
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Any
 
+import orjson
+import structlog
+from aiohttp import web
+from pydantic import BaseModel
+from redis.exceptions import RedisError
+
+from bot.api import (
+    communities,
+    deliveries,
+    keyword_import,
+    keyword_try,
+    keywords,
+    ledger,
+    members,
+    status,
+)
+from bot.api.access import Gate, check_community, check_exists, check_role
+from bot.api.endpoint import Answer, Call, Endpoint, Result
+from bot.api.openapi import openapi_document
 from bot.api.parts import ApiParts
+from bot.api.problem import PROBLEMS, ProblemError, problem_response
+from bot.api.reading import JSON, check_content_type, read_bytes, read_form, read_query
+from bot.errors import StoreError, StoreUnavailableError
+from bot.model import Community
+from bot.storage.sql.api_tokens import ApiTokenStore
 
 PREFIX = "/api/v1"
+_RETRY_AFTER_S = "2"
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_PATTERNS: Mapping[str, str] = MappingProxyType(
+    {"rule": "[0-9]+"}
+)  # of path parts that are not just any text
+
+_log = structlog.get_logger("huoqun")
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+# Those with a fixed last part before those where it may be anything.
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *communities.ENDPOINTS,
+    *members.ENDPOINTS,
+    *ledger.ENDPOINTS,
+    *keyword_try.ENDPOINTS,
+    *keyword_import.ENDPOINTS,
+    *keywords.ENDPOINTS,
+    *deliveries.ENDPOINTS,
+    *status.ENDPOINTS,
+)
+DOCUMENT_PATH = "/openapi.json"
 
 
 def add_api(app: web.Application, parts: ApiParts) -> None:
-    """Serve the API of `parts` under `PREFIX`."""
-    api = web.Application()
-    api["parts"] = parts
+    """Serve the API of `parts` under `PREFIX`, and the document that describes it, which needs no token."""
+    gate = Gate(ApiTokenStore(parts.database, parts.clock), parts.clock)
+    api = web.Application(middlewares=[_problems(gate)])
+    for endpoint in ENDPOINTS:
+        api.router.add_route(endpoint.method, _route(endpoint.path), _handler(parts, gate, endpoint))
+    document = orjson.dumps(openapi_document(ENDPOINTS, PREFIX))
+
+    async def describe(_: web.Request) -> web.Response:
+        return web.Response(body=document, content_type=JSON)
+
+    api.router.add_route("GET", DOCUMENT_PATH, describe)
     app.add_subapp(PREFIX, api)
+
+
+def _route(path: str) -> str:
+    """Return a path for the router; a part takes any text, an encoded slash too."""
+    return re.sub(r"\{(\w+)\}", lambda found: f"{{{found[1]}:{_PATTERNS.get(found[1], '[^/]+')}}}", path)
+
+
+def _handler(parts: ApiParts, gate: Gate, endpoint: Endpoint) -> _Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        caller = await gate.caller(request)
+        check_role(caller, endpoint.role)
+        path = dict(request.match_info)
+        place: Community | None = None
+        if (community_id := path.pop("community", None)) is not None:
+            check_community(caller, community_id)
+            place = check_exists(parts.communities.get(community_id), community_id)
+        query = read_query(request, endpoint.query)
+        body = await _body(request, endpoint)
+        result = await endpoint.act(Call(parts, caller, place, path, query, body, request))
+        if endpoint.method != "GET":
+            await _log.ainfo("api", act=endpoint.act.__name__, token=caller.name, path=request.path)
+        return _response(result, endpoint)
+
+    return handle
+
+
+async def _body(request: web.Request, endpoint: Endpoint) -> Any:
+    if not endpoint.takes_body:
+        return None
+    check_content_type(request, tuple(endpoint.body_types) or (JSON,))
+    data = await read_bytes(request, endpoint.body_bytes)
+    return data if endpoint.body is None else read_form(data, endpoint.body)
+
+
+def _response(result: Result, endpoint: Endpoint) -> web.StreamResponse:
+    if isinstance(result, web.StreamResponse):
+        return result
+    if result is None:
+        return web.Response(status=endpoint.status)
+    answer = Answer(result, endpoint.status) if isinstance(result, BaseModel) else result
+    return web.Response(
+        body=answer.body.model_dump_json().encode(),
+        content_type=JSON,
+        status=answer.status,
+        headers=dict(answer.headers),
+    )
+
+
+# ---------------------------------------------------------------- problems
+
+
+def _problems(gate: Gate) -> Any:
+    """Return the middleware that turns whatever is raised into a problem document."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        try:
+            if request.match_info.http_exception is not None:
+                await gate.caller(request)  # who has no token is told nothing of what there is
+            response = await handler(request)
+        except ProblemError as error:
+            response = problem_response(error)
+        except web.HTTPException as error:
+            response = problem_response(_of_http(error))
+        except (StoreUnavailableError, RedisError) as error:
+            await _log.awarning("api call not answered, a store is away", path=request.path, error=str(error))
+            response = problem_response(_away())
+        except StoreError:
+            await _log.aerror("a store refused an api call", path=request.path, exc_info=True)
+            response = problem_response(_internal())
+        except Exception:  # noqa: BLE001 - a fault of ours must not become a page of aiohttp
+            await _log.aerror("api call failed", path=request.path, exc_info=True)
+            response = problem_response(_internal())
+        if not response.prepared:
+            response.headers.update(_HEADERS)
+        return response
+
+    return middleware
+
+
+def _of_http(error: web.HTTPException) -> ProblemError:
+    """Return what the router refused: an unknown address or method."""
+    word = next((word for word, (status, _) in PROBLEMS.items() if status == error.status), "undecodable")
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    return ProblemError(word, f"see {PREFIX}{DOCUMENT_PATH} for every address and method", headers=headers)
+
+
+def _away() -> ProblemError:
+    return ProblemError(
+        "store_away",
+        "the act may or may not have happened; repeat it, with the same request_id where it has one",
+        headers={"Retry-After": _RETRY_AFTER_S},
+    )
+
+
+def _internal() -> ProblemError:
+    return ProblemError("internal", "the server's log says more")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from bot.errors import BotError, PlatformApiError
+from bot.errors import PlatformApiError
 from bot.model import Part
 
 
@@ -25,10 +25,6 @@ class NotReachedError(PlatformApiError):
         super().__init__(platform=platform, endpoint=endpoint, errcode=0, errmsg=reason)
 
 
-class UnsendableError(BotError):
-    """A part is of a kind that the channel cannot send; nothing was sent."""
-
-
 class ActiveClient(Protocol):
     """One channel that can send without being asked."""
 
@@ -43,7 +39,6 @@ class ActiveClient(Protocol):
             PlatformApiError: Refused, also after a token that the platform refused was replaced once.
             PlatformUnreachableError: No usable answer; the part may have been sent.
             StoreUnavailableError: The access token could not be looked up; nothing was sent.
-            UnsendableError: The channel cannot send such a part.
         """
 
     async def close(self) -> None:

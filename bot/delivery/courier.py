@@ -1,8 +1,8 @@
 """Carries one claimed delivery: part after part, at the platform's pace, to its end or its next wait.
 
-What a crash costs: a part whose answer was not yet recorded is sent again. On WeCom the platform is asked to
-drop that second copy (see `PaceStore.ask`); the Official Account has no such check, so there a person may
-read one part twice. Never more than one part, and never none.
+What a crash or a lost answer costs: the part whose answer was not recorded is sent again. On WeCom the
+platform is asked to drop that second copy (see `PaceStore.ask`), which it does for four hours; the Official
+Account has no such check, so there a person may read that one part twice. No other part, and never none.
 """
 
 from __future__ import annotations
@@ -141,6 +141,9 @@ class Courier:
             return False
         if self._busy[channel] >= trip.row.concurrency:
             await self._give_back(trip, self._clock.now_ms() + self._spread(self._patience.full_wait_ms))
+            return False
+        if part.kind not in trip.row.active_parts:
+            await self._dead(trip.delivery, trip.held_ms, "unsendable", trip.number)
             return False
         self._busy[channel] += 1
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.delivery.client import NotReachedError, UnsendableError
+from bot.delivery.client import NotReachedError
 from bot.delivery.errcodes import Verdict, reason_of, rule_of
 from bot.errors import PlatformApiError, PlatformUnreachableError
 
@@ -34,8 +34,6 @@ def judge(kind: str, error: Exception) -> Failure:
     """Return what an error of `ActiveClient.send` means on a kind of channel."""
     if isinstance(error, NotReachedError):
         return Failure(error.reason, final=True)
-    if isinstance(error, UnsendableError):
-        return Failure("unsendable", final=True)
     if isinstance(error, PlatformUnreachableError | TimeoutError):
         return Failure("unreachable", first_s=UNREACHABLE_WAIT_S[0], longest_s=UNREACHABLE_WAIT_S[1])
     if not isinstance(error, PlatformApiError):

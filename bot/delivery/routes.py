@@ -121,7 +121,7 @@ WECOM_APP = Abilities(
     text_limit_bytes=2048,
     most_articles=8,
     rates=(Rate(30, _MINUTE_MS), Rate(1000, _HOUR_MS)),
-    drops_duplicates_ms=1_800_000,
+    drops_duplicates_ms=4 * _HOUR_MS,  # the longest; a blocked delivery may be tried again hours later
 )
 
 WECHAT_OA = Abilities(

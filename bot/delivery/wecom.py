@@ -56,7 +56,7 @@ class WecomClient:
         self._api = AuthorizedApi(api, access, refused_codes=frozenset({40014, 42001}))
 
     async def send(self, user_id: str, part: Part, *, guard: bool = False) -> SendReceipt:
-        """Send one part to one member; `guard` lets the platform drop an equal one of the last half hour.
+        """Send one part to one member; `guard` lets the platform drop an equal one of the last four hours.
 
         The platform compares contents, not ids: see `PaceStore.ask` for when that is wanted.
 

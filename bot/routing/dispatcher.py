@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+import structlog
+
 from bot.errors import ConfigError, Fault
 from bot.model import Content, Reply, TextMessage
 from bot.routing.context import Context, Question
 from bot.routing.normalise import Normaliser
 from bot.routing.router import NOBODY, Command, Finder, Route, Router
+
+_log = structlog.get_logger("huoqun")
 
 Next = Callable[[Context], Awaitable[Reply | None]]
 Middleware = Callable[[Context, Next], Awaitable[Reply | None]]
@@ -35,7 +39,9 @@ class Dispatcher:
         self.normaliser = normaliser
         self._commands = _command_table(routers, normaliser)
         self.command_words = frozenset(self._commands)
-        self._finders: tuple[Finder, ...] = tuple(finder for router in routers for _, finder in router.finders)
+        self._finders: tuple[tuple[str, Finder], ...] = tuple(
+            named for router in routers for named in router.finders
+        )
         self._reports: dict[type[Content], Route] = {}
         for router in routers:
             for kind, name, handler in router.reports:
@@ -45,17 +51,25 @@ class Dispatcher:
         )
 
     def route(self, question: Question) -> Route:
-        """Return what is to be done: a command, else the first finder that knows the text, else by kind."""
+        """Return what is to be done: a command, else the first finder that knows the text, else by kind.
+
+        A finder that fails is logged and passed over.
+        """
         content = question.event.content
         if type(content) is TextMessage:
             # The words of a text and of its normal form correspond one to one, so one look at the first
             # word of the normal form tells almost every message that is no command.
-            if question.text.partition(" ")[0].lstrip("/#") in self.command_words:
+            word = question.text.partition(" ")[0].lstrip("/#")
+            if not word or word in self.command_words:  # nothing left of it: the word follows the sign
                 route = self._command(content.text)
                 if route is not None:
                     return route
-            for finder in self._finders:
-                found = finder(question)
+            for name, finder in self._finders:
+                try:
+                    found = finder(question)
+                except Exception:  # noqa: BLE001 - one feature's fault must not silence the others
+                    _log.error("finder failed", id=question.event.id, finder=name, exc_info=True)
+                    continue
                 if found is not None:
                     return found
         return self._reports.get(type(content), NOBODY)

@@ -27,11 +27,10 @@ class KeywordBook:
         self._communities = communities
         self._normaliser = normaliser
         self._versions: dict[str, int] = {}
-        self._empty = {
+        self._indexes = {
             community.id: KeywordIndex.build((), community.zone, normaliser.normalise)
             for community in communities
         }
-        self._indexes = dict(self._empty)
 
     def of(self, community_id: str) -> KeywordIndex:
         """Return the community's present index."""

@@ -1,8 +1,8 @@
 """Routers: which handler answers what; one object per feature, named in one list in `run.py`.
 
-A handler is a coroutine of one `Context` that returns what to say, or None for nothing. A *finder* is a plain
-function of one `Question` that looks at a text before Redis is asked; what it finds may already be the answer,
-which then leaves with the event's first and only round trip.
+A handler is a coroutine of one `Context` that returns what to say, or None for nothing. A *finder* is a
+plain function of one `Question` that looks at a text before Redis is asked; what it finds may already be the
+answer, which then leaves with the event's first and only round trip.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from bot.model import Content, Reply
 
 if TYPE_CHECKING:
     from bot.routing.context import Context, Question
+
+_SIGNS = "/#／＃"
 
 Handler = Callable[["Context"], Awaitable[Reply | None]]
 
@@ -80,10 +82,13 @@ class Router:
         """Answer a command: the whole message is one of `words`, or with `takes_text` begins with it.
 
         Raises:
-            ValueError: No word, or a word with a space in it.
+            ValueError: No word, a word with a space in it, or one that begins with a sign that is taken off
+                every message (`/` or `#`), so that it would never be met.
         """
-        if not words or any(not word or len(word.split()) != 1 for word in words):
-            raise ValueError(f"router {self.name}: a command needs words without spaces, not {words}")
+        if not words or any(len(word.split()) != 1 or word[0] in _SIGNS for word in words):
+            raise ValueError(
+                f"router {self.name}: a command needs words without spaces, / or # in front, not {words}"
+            )
 
         def register(handler: Handler) -> Handler:
             name = f"{self.name}.{getattr(handler, '__name__', words[0])}"

@@ -1,4 +1,4 @@
-"""The stores a handler may use, wired once in `bot/app.py`."""
+"""The stores a handler may use, wired once in `bot/wiring.py`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,14 @@
 """Moves what Redis holds for history into SQL, exactly once in effect.
 
-Read a batch of a shard's outbox, write it in one SQL transaction, delete it from the outbox.
-Dies between write and delete: the batch is written again and changes nothing, because entry ids are unique
-keys and the rest is absolute. Two drains at once: the same. Redis or SQL away: the entries wait in Redis.
+Read a batch of the outboxes and of the counters that changed, write it in one SQL transaction, then delete it
+from Redis. What happens when
+
+* the process dies between write and delete: the batch is written again and changes nothing, because entry ids
+  are unique keys and the rest is absolute;
+* two drains work at once: the same. One of all processes drains in the background, by a lease; any process
+  may `flush` before it reads history;
+* Redis or SQL is away: the entries wait in Redis, and the next round finds them;
+* SQL refuses an entry, or one cannot be read: it goes to `drain_faults`, the others go on.
 """
 
 from __future__ import annotations
@@ -10,21 +16,28 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Callable
-from datetime import date
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+
+import structlog
 
 from bot.background import wait_for
+from bot.errors import StoreError, StoreUnavailableError
+from bot.storage.drain_batch import BATCH, Batch, read_activity, read_entry, unreadable_entry
 from bot.storage.redis.client import RedisClient
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.members import COUNTER_NAMES
-from bot.storage.sql.database import Database
 from bot.storage.sql.activity import ActivityRow
-from bot.storage.sql.drained import write_drained
+from bot.storage.sql.database import Database
+from bot.storage.sql.drained import write_drained, write_fault
 from bot.storage.sql.entries import DrainedEntry
 
-_BATCH = 500
+_ROWS_PER_TRANSACTION = 2_000  # some 0.1 s of SQLite's one writer
 _PAUSE_S = 0.25
 _LEASE_MS = 5_000
+_RELEASE_MS = 1
+
+_log = structlog.get_logger("huoqun")
 
 
 class Drain:
@@ -37,85 +50,191 @@ class Drain:
         database: Database,
         on_drained: Callable[[int], None] = lambda _: None,
     ) -> None:
+        """Drain from `redis` to `database`; `on_drained` is told how many entries each batch had."""
         self._redis = redis
         self._keys = keys
         self._database = database
         self._on_drained = on_drained
         self._locks = [asyncio.Lock() for _ in range(keys.shards)]
+        self._next_flush: dict[int, asyncio.Task[None]] = {}
+        self._cursors = [b"0"] * keys.shards
         self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
 
+    # ------------------------------------------------------------ on request
+
     async def flush(self, community: str) -> None:
-        """Write everything of the community's shard that has happened up to now."""
+        """Write everything of the community's shard that has happened up to now.
+
+        Raises:
+            StoreUnavailableError: Redis or SQL is away; nothing is lost.
+        """
         await self.flush_shard(self._keys.shard(community))
 
     async def flush_all(self) -> None:
-        """Write everything of every shard."""
-        for shard in range(self._keys.shards):
+        """Write everything of every shard; raises as `flush` does."""
+        for shard in await self._waiting():
             await self.flush_shard(shard)
 
     async def flush_shard(self, shard: int) -> None:
-        """Write everything of one shard that has happened up to now."""
-        async with self._locks[shard]:
-            while await self._batch(shard) == _BATCH:
-                pass
+        """Write everything of one shard that has happened up to now; raises as `flush` does.
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Drain all shards again and again while this process holds the lease; a last time at the end."""
-        while True:
-            ended = await wait_for(stop, _PAUSE_S)
-            if await self._redis.script("lease", [self._keys.shared("lease", "drain")], [self._owner, _LEASE_MS]):
-                await self._round()
-            if ended:
-                return
+        All who ask while a flush runs share the next one.
+        """
+        flush = self._next_flush.get(shard)
+        if flush is None or flush.done():  # done: it was cancelled before it began
+            flush = self._next_flush[shard] = asyncio.create_task(self._flush(shard), name=f"flush {shard}")
+        await asyncio.shield(flush)
+
+    async def _flush(self, shard: int) -> None:
+        async with self._locks[shard]:
+            del self._next_flush[shard]  # from here on, what happens is the next flush's
+            newest = await self._redis.call("XREVRANGE", self._outbox(shard), "+", "-", "COUNT", 1)
+            until = newest[0][0] if newest else b"0-1"
+            batch = await self._read(shard, until, b"0")
+            await self._move([batch])
+            while not batch.is_last:
+                batch = await self._read(shard, until, None if batch.cursor == b"0" else batch.cursor)
+                await self._move([batch])
 
     async def backlog(self) -> int:
         """Return how many entries wait in the outboxes."""
-        lengths = await asyncio.gather(
-            *(self._redis.call("XLEN", self._outbox(shard)) for shard in range(self._keys.shards))
-        )
+        shards = range(self._keys.shards)
+        lengths = await asyncio.gather(*(self._redis.call("XLEN", self._outbox(shard)) for shard in shards))
         return sum(lengths)
 
-    async def _round(self) -> None:
-        """Look at every shard in one shared round trip, and drain those that hold something."""
+    # ------------------------------------------------------------ in the background
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Drain all shards again and again while this process holds the lease; a last time at the end.
+
+        Raises:
+            StoreError: A store is away; start it again.
+        """
+        more_waits = False
+        while True:
+            ended = await wait_for(stop, 0 if more_waits else _PAUSE_S)
+            more_waits = await self._round()
+            if ended and not more_waits:
+                await self._lease(_RELEASE_MS)
+                return
+
+    async def _round(self) -> bool:
+        """Write one batch of every shard that holds something; whether this process is to go on at once."""
+        if not await self._lease(_LEASE_MS):
+            return False
+        more_waits = False
+        for group in _grouped(await self._waiting()):
+            async with AsyncExitStack() as stack:
+                for shard in group:
+                    await stack.enter_async_context(self._locks[shard])
+                batches = await asyncio.gather(
+                    *(self._read(shard, b"+", self._cursors[shard]) for shard in group)
+                )
+                await self._move(batches)
+            for batch in batches:
+                # Going on where the last look ended, so that counters that always change hide no others.
+                self._cursors[batch.shard] = batch.cursor
+            more_waits = more_waits or not all(batch.is_last for batch in batches)
+            if not await self._lease(_LEASE_MS):
+                return False
+        return more_waits
+
+    async def _lease(self, length_ms: int) -> bool:
+        key = self._keys.shared("lease", "drain")
+        return bool(await self._redis.script("lease", [key], [self._owner, length_ms]))
+
+    async def _waiting(self) -> dict[int, int]:
+        """Return how much every shard that holds anything holds; one shared round trip."""
         shards = range(self._keys.shards)
-        waiting = await asyncio.gather(
+        counts = await asyncio.gather(
             *(self._redis.call("XLEN", self._outbox(shard)) for shard in shards),
             *(self._redis.call("SCARD", self._unwritten(shard)) for shard in shards),
         )
-        for shard in shards:
-            if waiting[shard] or waiting[shard + len(shards)]:
-                await self.flush_shard(shard)
+        held = {shard: counts[shard] + counts[shard + len(shards)] for shard in shards}
+        return {shard: count for shard, count in held.items() if count}
 
-    async def _batch(self, shard: int) -> int:
-        rows = await self._redis.call("XRANGE", self._outbox(shard), "-", "+", "COUNT", _BATCH)
-        names = await self._redis.call("SRANDMEMBER", self._unwritten(shard), _BATCH)
-        if not rows and not names:
-            return 0
-        entries = [_entry(shard, stream_id, fields) for stream_id, fields in rows]
-        counters = await asyncio.gather(*(self._counters(shard, name) for name in names))
-        activity = [
-            _activity(name.decode(), values) for name, values in zip(names, counters, strict=True) if any(values)
-        ]
-        await write_drained(self._database, entries, activity)
-        if rows:
-            await self._redis.call("XDEL", self._outbox(shard), *(stream_id for stream_id, _ in rows))
-            self._on_drained(len(rows))
+    # ------------------------------------------------------------ one batch
+
+    async def _read(self, shard: int, until: bytes, cursor: bytes | None) -> Batch:
+        """Read a batch of a shard: entries up to `until`, counters from `cursor` on (None: no counters)."""
+        rows, (after, names) = await asyncio.gather(
+            self._redis.call("XRANGE", self._outbox(shard), "-", until, "COUNT", BATCH),
+            _nothing() if cursor is None else self._changed(shard, cursor),
+        )
+        batch = Batch(
+            shard, [read_entry(shard, *row) for row in rows], [row[0] for row in rows], [], [], [], after
+        )
+        names = list(dict.fromkeys(names))  # a scan may name one twice
+        values = await asyncio.gather(*(self._counters(shard, name) for name in names))
+        for name, counts in zip(names, values, strict=True):
+            try:
+                text = name.decode()
+                row = read_activity(text, counts)
+            except ValueError:  # not ours, yet it must not stop the others
+                batch.entries.append(unreadable_entry(shard, name))
+                batch.unreadable.append(name)
+            else:
+                batch.counted.append((text, counts))
+                if row is not None:
+                    batch.activity.append(row)
+        return batch
+
+    async def _move(self, batches: Sequence[Batch]) -> None:
+        """Write batches in one transaction, then delete them from Redis."""
+        entries = [entry for batch in batches for entry in batch.entries]
+        activity = [row for batch in batches for row in batch.activity]
+        faults = await self._write(entries, activity) if entries or activity else 0
+        if faults:
+            await _log.awarning("drained entries could not be read, see drain_faults", count=faults)
         await asyncio.gather(
-            *(self._written(shard, name, values) for name, values in zip(names, counters, strict=True))
+            *(
+                self._redis.call("XDEL", self._outbox(batch.shard), *batch.stream_ids)
+                for batch in batches
+                if batch.stream_ids
+            ),
+            *(
+                self._redis.call("SREM", self._unwritten(batch.shard), *batch.unreadable)
+                for batch in batches
+                if batch.unreadable
+            ),
+            *(self._written(batch.shard, *counted) for batch in batches for counted in batch.counted),
         )
-        return max(len(rows), len(names))
+        moved = sum(len(batch.stream_ids) for batch in batches)
+        if moved:
+            self._on_drained(moved)
 
-    async def _counters(self, shard: int, name: bytes) -> list[int]:
-        values = await self._redis.call("HMGET", self._day(shard, name), *COUNTER_NAMES)
-        return [int(value or 0) for value in values]
+    async def _write(self, entries: Sequence[DrainedEntry], activity: Sequence[ActivityRow]) -> int:
+        """Write what can be written and keep the rest as faults; return how many could not be read.
 
-    async def _written(self, shard: int, name: bytes, values: list[int]) -> None:
-        pairs: list[str | int] = []
-        for counter, value in zip(COUNTER_NAMES, values, strict=True):
-            pairs += [counter, value]
-        await self._redis.script(
-            "activity_written", [self._unwritten(shard), self._day(shard, name)], [name, *pairs]
+        A batch that SQL refuses is halved until the refused one stands alone; the order stays.
+        """
+        try:
+            return await write_drained(self._database, entries, activity)
+        except StoreUnavailableError:
+            raise
+        except StoreError as error:
+            if len(entries) + len(activity) == 1:
+                await write_fault(self._database, entries[0] if entries else activity[0], str(error))
+                return 1
+        half, other_half = (len(entries) + 1) // 2, len(activity) // 2
+        faults = await self._write(entries[:half], activity[:other_half])
+        return faults + await self._write(entries[half:], activity[other_half:])
+
+    async def _changed(self, shard: int, cursor: bytes) -> tuple[bytes, list[bytes]]:
+        after, names = await self._redis.call("SSCAN", self._unwritten(shard), cursor, "COUNT", BATCH)
+        return after, names
+
+    async def _counters(self, shard: int, name: bytes) -> list[bytes | None]:
+        key = self._keys.of_shard(shard, "day:").encode() + name
+        counts: list[bytes | None] = await self._redis.call(
+            "HMGET", key, *COUNTER_NAMES, key=self._unwritten(shard)
         )
+        return counts
+
+    async def _written(self, shard: int, name: str, counts: Sequence[bytes | None]) -> None:
+        pairs = [part for pair in zip(COUNTER_NAMES, counts, strict=True) for part in pair]
+        keys = [self._unwritten(shard), self._keys.of_shard(shard, f"day:{name}")]
+        await self._redis.script("activity_written", keys, [name, *(part or b"0" for part in pairs)])
 
     def _outbox(self, shard: int) -> str:
         return self._keys.of_shard(shard, "outbox")
@@ -123,30 +242,21 @@ class Drain:
     def _unwritten(self, shard: int) -> str:
         return self._keys.of_shard(shard, "unwritten")
 
-    def _day(self, shard: int, name: bytes) -> str:
-        return self._keys.of_shard(shard, f"day:{name.decode()}")
+
+async def _nothing() -> tuple[bytes, list[bytes]]:
+    return b"0", []
 
 
-def _entry(shard: int, stream_id: bytes, fields: list[bytes]) -> DrainedEntry:
-    """Return one outbox entry; its id holds the shard, so it is unique over all outboxes."""
-    texts = [field.decode() for field in fields]
-    values = dict(zip(texts[::2], texts[1::2], strict=True))
-    kind = values.pop("kind", "")
-    return DrainedEntry(id=f"{shard:02d}-{stream_id.decode()}", kind=kind, fields=values)
-
-
-def _activity(name: str, values: list[int]) -> ActivityRow:
-    """Read ``<community>:<group or ->:<member>:<YYYY-MM-DD>``; a member's id holds colons of its own."""
-    community, group, rest = name.split(":", 2)
-    member, _, day = rest.rpartition(":")
-    return ActivityRow(
-        community=community,
-        group_id="" if group == "-" else group,
-        member=member,
-        day=date.fromisoformat(day),
-        messages=values[0],
-        check_ins=values[1],
-        plays=values[2],
-        events=values[3],
-        last_at_ms=values[4],
-    )
+def _grouped(waiting: dict[int, int]) -> Iterable[list[int]]:
+    """Yield the shards in groups that fill a transaction."""
+    group: list[int] = []
+    rows = 0
+    for shard, count in waiting.items():
+        count_now = min(count, BATCH)
+        if group and rows + count_now > _ROWS_PER_TRANSACTION:
+            yield group
+            group, rows = [], 0
+        group.append(shard)
+        rows += count_now
+    if group:
+        yield group

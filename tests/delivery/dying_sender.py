@@ -6,6 +6,7 @@ import asyncio
 import sys
 
 from bot.clock import SystemClock
+from bot.delivery.client import ActiveClient
 from bot.delivery.courier import Patience
 from bot.delivery.http import open_session
 from bot.delivery.sender import Sender
@@ -23,11 +24,13 @@ async def send(url: str, base: str, lease_ms: int, stop: asyncio.Event) -> None:
     redis, keys, clock = await connect(url), Keys(8), SystemClock()
     tokens = TokenStore(redis, keys)
     async with open_session() as session:
-        clients = {
+        clients: dict[str, ActiveClient] = {
             "app": WecomClient(
                 session, tokens, clock, channel="app", corp_id="ww0", agent_id=7, secret=SECRET, api_base=base
             ),
-            "oa": WechatClient(session, tokens, clock, channel="oa", app_id="wx0", secret=SECRET, api_base=base),
+            "oa": WechatClient(
+                session, tokens, clock, channel="oa", app_id="wx0", secret=SECRET, api_base=base
+            ),
         }
         deliveries = DeliveryStore(redis, keys, memory_ms=60_000)
         patience = Patience(lease_ms=lease_ms, part_timeout_s=lease_ms / 2000)

@@ -54,7 +54,7 @@ async def test_a_guarded_send_asks_the_app_to_drop_a_duplicate(process: Process,
     await process.app.send("ana", Text("x"), guard=True)
 
     assert vendor.received[0].whole["enable_duplicate_check"] == 1
-    assert vendor.received[0].whole["duplicate_check_interval"] == 1800
+    assert vendor.received[0].whole["duplicate_check_interval"] == 14_400
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,9 @@ async def test_an_accepted_call_that_left_the_member_out_is_a_failure(
         Fault(drop=True),
     ],
 )
-async def test_an_unusable_answer_is_told_from_a_refusal(process: Process, vendor: FakeVendor, fault: Fault) -> None:
+async def test_an_unusable_answer_is_told_from_a_refusal(
+    process: Process, vendor: FakeVendor, fault: Fault
+) -> None:
     vendor.faults.append(fault)
 
     with pytest.raises(PlatformUnreachableError) as caught:

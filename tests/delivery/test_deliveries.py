@@ -12,18 +12,18 @@ from bot.model import Article, Image, News, Part, Text, Video, Voice
 from bot.storage.redis.client import RedisClient
 from bot.storage.redis.deliveries import Delivery, DeliveryStore, decode_parts, encode_parts
 from bot.storage.redis.keys import Keys
-from tests.delivery.conftest import MEMORY_MS, delivery, leftovers, rows
+from tests.delivery.conftest import MEMORY_MS, delivery, from_row, rows, waiting
 
 LEASE_MS = 40_000
 
 
 @pytest.fixture
-def store(redis: RedisClient, keys: Keys) -> DeliveryStore:
-    return DeliveryStore(redis, keys, memory_ms=MEMORY_MS)
+def store(redis_client: RedisClient, keys: Keys) -> DeliveryStore:
+    return DeliveryStore(redis_client, keys, memory_ms=MEMORY_MS)
 
 
-async def claim(store: DeliveryStore, keys: Keys, at_ms: int, community: str = "milk") -> list[Delivery]:
-    return await store.claim(keys.shard(community), at_ms, at_ms + LEASE_MS, 10)
+async def claim(store: DeliveryStore, keys: Keys, at_ms: int) -> list[Delivery]:
+    return await store.claim(keys.shard("milk"), at_ms, at_ms + LEASE_MS, 10)
 
 
 articles = st.builds(Article, st.text(), st.text(), st.text(), st.text())
@@ -48,23 +48,29 @@ def test_half_a_character_cannot_poison_a_delivery() -> None:
     )
 
 
-@pytest.mark.parametrize("stored", ["", "x", "{}x", "[1]", '[{"kind":"text"}]', '[{"kind":"song","text":""}]', "1"])
+@pytest.mark.parametrize(
+    "stored", ["", "x", "{}x", "[1]", '[{"kind":"text"}]', '[{"kind":"song","text":""}]', "1"]
+)
 def test_what_is_not_parts_is_refused(stored: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         decode_parts(stored)
 
 
-async def test_a_delivery_is_created_once_and_told_to_sql(store: DeliveryStore, redis: RedisClient, keys: Keys) -> None:
+async def test_a_delivery_is_created_once_and_told_to_sql(
+    store: DeliveryStore, redis_client: RedisClient, keys: Keys
+) -> None:
     new = delivery("d1", "你好", at_ms=5)
 
     created = await asyncio.gather(*(store.create(new, 7) for _ in range(20)))
 
     assert sum(created) == 1
-    (row,) = await rows(redis, keys)
+    (row,) = await rows(redis_client, keys)
     assert row == {
-        "kind": "delivery", "id": "d1", "community": "milk", "channel": "app", "user_id": "ana", "member": "app:ana",
-        "cause": "cause of d1", "state": "queued", "route": "active", "reason": "", "attempts": "0",
-        "created_at_ms": "5", "updated_at_ms": "5", "parts": '[{"kind":"text","text":"你好"}]', "next_part": "0",
+        "kind": "delivery", "id": "d1", "community": "milk", "channel": "app", "user_id": "ana",
+        "member": "app:ana", "cause": "cause of d1", "state": "queued", "route": "active", "reason": "",
+        "attempts": "0",
+        "created_at_ms": "5", "updated_at_ms": "5", "next_part": "0",
+        "parts": '[{"kind":"text","text":"你好"}]',
     }  # fmt: skip
     stored = await store.get("milk", "d1")
     assert stored is not None
@@ -84,22 +90,24 @@ async def test_a_lease_keeps_others_away_until_it_ends(store: DeliveryStore, key
 
 
 async def test_who_lost_the_lease_changes_nothing(
-    store: DeliveryStore, redis: RedisClient, keys: Keys
+    store: DeliveryStore, redis_client: RedisClient, keys: Keys
 ) -> None:
     await store.create(delivery("d1", "x", "y"), 1000)
     (mine,) = await claim(store, keys, 1000)
     held_ms = 1000 + LEASE_MS
     await claim(store, keys, held_ms)
-    before = len(await rows(redis, keys))
+    before = len(await rows(redis_client, keys))
 
     assert not await store.hold(mine, held_ms, held_ms + 1)
     assert not await store.retry_later(mine, held_ms, held_ms + 1, "unreachable", held_ms, counts=True)
     assert not await store.dead(mine, held_ms, "unreachable", 0, held_ms)
-    assert len(await rows(redis, keys)) == before
+    assert len(await rows(redis_client, keys)) == before
     assert await claim(store, keys, held_ms + LEASE_MS - 1) == []
 
 
-async def test_what_the_platform_has_counts_even_from_who_lost_the_lease(store: DeliveryStore, keys: Keys) -> None:
+async def test_what_the_platform_has_counts_even_from_who_lost_the_lease(
+    store: DeliveryStore, keys: Keys
+) -> None:
     """Otherwise the next sender would send that part again."""
     await store.create(delivery("d1", "x", "y"), 1000)
     (mine,) = await claim(store, keys, 1000)
@@ -117,7 +125,7 @@ async def test_what_the_platform_has_counts_even_from_who_lost_the_lease(store: 
     assert await store.get("milk", "d1") is None
 
 
-async def test_a_part_counts_once(store: DeliveryStore, redis: RedisClient, keys: Keys) -> None:
+async def test_a_part_counts_once(store: DeliveryStore, redis_client: RedisClient, keys: Keys) -> None:
     await store.create(delivery("d1", "x", "y", "z"), 1000)
     (mine,) = await claim(store, keys, 1000)
     held_ms = 1000 + LEASE_MS
@@ -131,12 +139,14 @@ async def test_a_part_counts_once(store: DeliveryStore, redis: RedisClient, keys
     stored = await store.get("milk", "d1")
     assert stored is not None
     assert (stored.next_part, stored.attempts, stored.reason) == (1, 0, "")
-    assert [(row["next_part"], row["attempts"]) for row in await rows(redis, keys)] == [
+    assert [(row["next_part"], row["attempts"]) for row in await rows(redis_client, keys)] == [
         ("0", "0"), ("0", "1"), ("1", "0"),
     ]  # fmt: skip
 
 
-async def test_one_receiver_s_deliveries_are_due_one_after_the_other(store: DeliveryStore, keys: Keys) -> None:
+async def test_one_receiver_s_deliveries_are_due_one_after_the_other(
+    store: DeliveryStore, keys: Keys
+) -> None:
     for number in range(5):
         await store.create(delivery(f"d{number}", "x"), 1000 - number)
     await store.create(delivery("other", "x", user_id="liwei"), 1000)
@@ -168,7 +178,7 @@ async def test_a_waiting_delivery_keeps_its_own_due_time(store: DeliveryStore, k
 
 @pytest.mark.parametrize("state", ["delivered", "dead"])
 async def test_a_finished_id_is_remembered_and_nothing_else_is(
-    store: DeliveryStore, redis: RedisClient, keys: Keys, state: str
+    store: DeliveryStore, redis_client: RedisClient, keys: Keys, state: str
 ) -> None:
     new = delivery("d1", "x" * 2000)
     await store.create(new, 1000)
@@ -179,32 +189,27 @@ async def test_a_finished_id_is_remembered_and_nothing_else_is(
         await store.dead(mine, 1000 + LEASE_MS, "no_route", 0, 1000)
 
     assert not await store.create(new, 2000)
-    assert (await rows(redis, keys))[-1]["state"] == state
-    assert await leftovers(redis) == []
+    assert (await rows(redis_client, keys))[-1]["state"] == state
+    assert await waiting(redis_client, keys) == 0
     key = f"{keys.prefix('milk')}delivery:d1"
-    assert await redis.call("HGETALL", key) == [b"state", state.encode()]
-    assert MEMORY_MS - 10_000 < await redis.call("PTTL", key) <= MEMORY_MS
+    assert await redis_client.call("HGETALL", key) == [b"state", state.encode()]
+    assert MEMORY_MS - 10_000 < await redis_client.call("PTTL", key) <= MEMORY_MS
 
 
 async def test_a_dead_delivery_can_be_sent_again_once_and_only_a_dead_one(
-    store: DeliveryStore, redis: RedisClient, keys: Keys
+    store: DeliveryStore, redis_client: RedisClient, keys: Keys
 ) -> None:
     await store.create(delivery("d1", "x", "y", "z", at_ms=5), 1000)
     (mine,) = await claim(store, keys, 1000)
     assert not await store.resend(mine, 1100)
     await store.part_sent(mine, 1000 + LEASE_MS, 1000 + LEASE_MS, 0, 1000)
     await store.dead(mine, 1000 + LEASE_MS, "errcode_45015", 1, 1200)
-    row = (await rows(redis, keys))[-1]
-    known = Delivery(
-        **{name: row[name] for name in ("id", "community", "channel", "user_id", "member", "cause", "route", "parts")},
-        **{name: row[name] for name in ("state", "reason")},
-        **{name: int(row[name]) for name in ("created_at_ms", "updated_at_ms", "attempts", "next_part")},
-    )
+    known = from_row((await rows(redis_client, keys))[-1])
     await store.create(delivery("d2", "later"), 1300)
 
     assert sum(await asyncio.gather(*(store.resend(known, 2000) for _ in range(5)))) == 1
 
-    row = (await rows(redis, keys))[-1]
+    row = (await rows(redis_client, keys))[-1]
     assert {name: row[name] for name in ("state", "reason", "attempts", "next_part")} == {
         "state": "queued", "reason": "", "attempts": "0", "next_part": "1",
     }  # fmt: skip

@@ -4,37 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from redis import Redis
 from structlog.testing import capture_logs
 
 from bot.clock import FixedClock
 from bot.delivery.courier import Patience
+from bot.delivery.routes import ABILITIES
 from bot.model import Image, Text
-from bot.storage.redis.client import RedisClient
-from bot.storage.redis.keys import Keys
-from tests.delivery.conftest import Process, Start, carry_on, delivery, leftovers, rows, until
+from tests.delivery.conftest import Process, Start, delivery, from_row, until, waiting
 from tests.delivery.vendor import FakeVendor, Fault
 
 
-async def states(redis: RedisClient, keys: Keys, community: str = "milk") -> dict[str, tuple[str, str]]:
-    """Return state and reason of every delivery, as SQL will know them."""
-    return {row["id"]: (row["state"], row["reason"]) for row in await rows(redis, keys, community)}
-
-
-async def test_a_delivery_of_several_parts_arrives_in_order(
-    process: Process, vendor: FakeVendor, clock: FixedClock, redis: RedisClient, keys: Keys
-) -> None:
-    await process.deliveries.create(delivery("d1", "one", "two", Image("m"), "three"), clock.now_ms())
+async def test_a_delivery_of_several_parts_arrives_in_order(process: Process, vendor: FakeVendor) -> None:
+    await process.ask_for("d1", "one", "two", Image("m"), "three")
 
     await process.sender.run_once()
 
     assert [message.kind for message in vendor.received] == ["text", "text", "image", "text"]
     assert vendor.texts("ana") == ["one", "two", "", "three"]
-    assert await states(redis, keys) == {"d1": ("delivered", "")}
+    assert await process.states() == {"d1": ("delivered", "")}
     assert process.outcomes == [("app", "delivered")]
-    assert await leftovers(redis) == []
+    assert await waiting(process.redis, process.keys) == 0
 
 
 async def test_deliveries_to_one_person_keep_their_order_over_all_processes(
@@ -43,7 +37,7 @@ async def test_deliveries_to_one_person_keep_their_order_over_all_processes(
     """Also when an earlier one fails and is tried again."""
     processes = [await start() for _ in range(4)]
     for number in range(24):
-        await processes[0].deliveries.create(delivery(f"d{number}", f"{number}a", f"{number}b"), clock.now_ms())
+        await processes[0].ask_for(f"d{number}", f"{number}a", f"{number}b")
     vendor.faults.extend([Fault(errcode=-1), Fault(status=500), Fault(acted=True), Fault(errcode=45011)])
 
     for _ in range(40):
@@ -53,13 +47,11 @@ async def test_deliveries_to_one_person_keep_their_order_over_all_processes(
     assert vendor.texts("ana") == [f"{number}{half}" for number in range(24) for half in "ab"]
 
 
-async def test_other_people_do_not_wait_for_one_that_fails(
-    process: Process, vendor: FakeVendor, clock: FixedClock
-) -> None:
+async def test_other_people_do_not_wait_for_one_that_fails(process: Process, vendor: FakeVendor) -> None:
     vendor.faults.append(Fault(errcode=-1))
-    await process.deliveries.create(delivery("d1", "x"), clock.now_ms() - 1)
+    await process.ask_for("d1", "x")
     await process.sender.run_once()
-    await process.deliveries.create(delivery("d2", "y", user_id="liwei"), clock.now_ms())
+    await process.ask_for("d2", "y", user_id="liwei")
 
     await process.sender.run_once()
 
@@ -73,7 +65,7 @@ async def test_nobody_gets_more_than_the_platform_lets_through(
     """WeCom drops what is above 30 a minute without a word, so two processes wait together."""
     processes = [await start() for _ in range(2)]
     for number in range(100):
-        await processes[number % 2].deliveries.create(delivery(f"d{number}", f"text {number}"), clock.now_ms())
+        await processes[number % 2].ask_for(f"d{number}", f"text {number}")
 
     for _ in range(60):
         await asyncio.gather(*(process.sender.run_once() for process in processes))
@@ -81,11 +73,11 @@ async def test_nobody_gets_more_than_the_platform_lets_through(
 
     assert vendor.over_rate == []
     assert vendor.texts("ana") == [f"text {number}" for number in range(100)]
-    minutes = Counter((message.at_ms - vendor.received[0].at_ms) // 65_000 for message in vendor.received)
-    assert minutes == {0: 30, 1: 30, 2: 30, 3: 10}
+    lengths = Counter((message.at_ms - vendor.received[0].at_ms) // 65_000 for message in vendor.received)
+    assert lengths == {0: 30, 1: 30, 2: 30, 3: 10}
 
 
-async def test_the_hourly_rate_holds_too(process: Process, vendor: FakeVendor, clock: FixedClock) -> None:
+async def test_the_hourly_rate_holds_too(process: Process, clock: FixedClock) -> None:
     member, rates = "app:ana", [(30, 65_000), (1000, 3_605_000)]
     start_ms = clock.now_ms()
     sent = 0
@@ -103,18 +95,16 @@ async def test_the_hourly_rate_holds_too(process: Process, vendor: FakeVendor, c
     assert not (await process.pace.ask("app:liwei", clock.now_ms(), rates)).wait_until_ms
 
 
-async def test_a_channel_makes_few_calls_at_a_time(
-    process: Process, vendor: FakeVendor, clock: FixedClock
-) -> None:
+async def test_a_channel_makes_few_calls_at_a_time(process: Process, vendor: FakeVendor) -> None:
     for number in range(60):
-        await process.deliveries.create(delivery(f"d{number}", "x", user_id=f"u{number}"), clock.now_ms())
+        await process.ask_for(f"d{number}", "x", user_id=f"u{number}")
     vendor.hold = asyncio.Event()
     working = asyncio.create_task(process.sender.run_once())
     await until(lambda: vendor.at_once >= 16)
     vendor.hold.set()
     await working
 
-    await carry_on(process.sender, clock, for_s=10, step_s=1)
+    await process.carry_on(for_s=10, step_s=1)
 
     assert vendor.most_at_once == 16
     assert len(vendor.received) == 60
@@ -129,32 +119,36 @@ async def test_a_channel_makes_few_calls_at_a_time(
     ],
 )
 async def test_what_can_never_arrive_is_dead_at_once_with_its_reason(
-    process: Process, vendor: FakeVendor, clock: FixedClock, redis: RedisClient, keys: Keys, fault: Fault, reason: str
+    process: Process, vendor: FakeVendor, fault: Fault, reason: str
 ) -> None:
     vendor.faults.append(fault)
-    await process.deliveries.create(delivery("d1", "x"), clock.now_ms())
-    await process.deliveries.create(delivery("d2", "y"), clock.now_ms())
+    await process.ask_for("d1", "x")
+    await process.ask_for("d2", "y")
 
     await process.sender.run_once()
 
-    assert await states(redis, keys) == {"d1": ("dead", reason), "d2": ("delivered", "")}
+    assert await process.states() == {"d1": ("dead", reason), "d2": ("delivered", "")}
     assert vendor.calls["send"] == 2
 
 
 @pytest.mark.parametrize(
     ("fault", "reason"),
-    [(Fault(errcode=-1), "errcode_-1"), (Fault(status=503), "unreachable"), (Fault(errcode=42001), "errcode_42001")],
+    [
+        (Fault(errcode=-1), "errcode_-1"),
+        (Fault(status=503), "unreachable"),
+        (Fault(errcode=42001), "errcode_42001"),
+    ],
 )
 async def test_what_fails_for_ten_minutes_is_dead_after_six_attempts(
-    process: Process, vendor: FakeVendor, clock: FixedClock, redis: RedisClient, keys: Keys, fault: Fault, reason: str
+    process: Process, vendor: FakeVendor, fault: Fault, reason: str
 ) -> None:
     vendor.faults.extend([fault] * 100)
-    await process.deliveries.create(delivery("d1", "x"), clock.now_ms())
-    started_ms = clock.now_ms()
+    await process.ask_for("d1", "x")
+    started_ms = process.clock.now_ms()
 
-    await carry_on(process.sender, clock, for_s=900)
+    await process.carry_on(for_s=900)
 
-    history = await rows(redis, keys)
+    history = await process.rows()
     assert [row["attempts"] for row in history] == ["0", "1", "2", "3", "4", "5", "5"]
     assert history[-1]["state"] == "dead"
     assert {row["reason"] for row in history[1:]} == {reason}
@@ -162,32 +156,40 @@ async def test_what_fails_for_ten_minutes_is_dead_after_six_attempts(
     assert process.outcomes == [("app", "retried")] * 5 + [("app", "dead")]
 
 
-async def test_a_channel_without_a_way_to_send_is_listed_at_once(
-    process: Process, clock: FixedClock, redis: RedisClient, keys: Keys
-) -> None:
-    await process.deliveries.create(delivery("d1", "x", channel="plain"), clock.now_ms())
+async def test_a_channel_without_a_way_to_send_is_listed_at_once(process: Process) -> None:
+    await process.ask_for("d1", "x", channel="plain")
 
     await process.sender.run_once()
 
-    assert await states(redis, keys) == {"d1": ("dead", "no_route")}
+    assert await process.states() == {"d1": ("dead", "no_route")}
     assert process.outcomes == [("plain", "dead")]
 
 
-async def test_a_delivery_that_cannot_be_read_is_listed(
-    process: Process, clock: FixedClock, redis: RedisClient, keys: Keys
+async def test_a_part_that_the_channel_cannot_send_is_listed(
+    process: Process, vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await process.deliveries.create(delivery("d1", "x"), clock.now_ms())
-    await redis.call("HSET", f"{keys.prefix('milk')}delivery:d1", "parts", "no json")
+    texts_only = replace(ABILITIES["wecom_app"], active_parts=frozenset({"text"}))
+    monkeypatch.setitem(ABILITIES, "wecom_app", texts_only)
+    await process.ask_for("d1", "one", Image("m"))
 
     await process.sender.run_once()
 
-    assert await states(redis, keys) == {"d1": ("dead", "unreadable")}
+    assert await process.states() == {"d1": ("dead", "unsendable")}
+    assert vendor.texts("ana") == ["one"]
 
 
-async def test_a_mistake_of_ours_stops_neither_the_others_nor_for_ever(
-    process: Process, vendor: FakeVendor, clock: FixedClock, redis: RedisClient, keys: Keys,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+async def test_a_delivery_that_cannot_be_read_is_listed(process: Process) -> None:
+    await process.ask_for("d1", "x")
+    await process.redis.call("HSET", f"{process.keys.prefix('milk')}delivery:d1", "parts", "no json")
+
+    await process.sender.run_once()
+
+    assert await process.states() == {"d1": ("dead", "unreadable")}
+
+
+async def test_a_mistake_of_ours_stops_neither_the_others_nor_goes_on_for_ever(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
     send = process.app.send
 
     async def broken(user_id: str, part: Text, *, guard: bool = False) -> object:
@@ -196,50 +198,48 @@ async def test_a_mistake_of_ours_stops_neither_the_others_nor_for_ever(
         return await send(user_id, part, guard=guard)
 
     monkeypatch.setattr(process.app, "send", broken)
-    await process.deliveries.create(delivery("d1", "x"), clock.now_ms())
-    await process.deliveries.create(delivery("d2", "y", user_id="liwei"), clock.now_ms())
+    await process.ask_for("d1", "x")
+    await process.ask_for("d2", "y", user_id="liwei")
 
     with capture_logs() as logs:
-        await carry_on(process.sender, clock, for_s=900)
+        await process.carry_on(for_s=900)
 
-    assert await states(redis, keys) == {"d1": ("dead", "error"), "d2": ("delivered", "")}
+    assert await process.states() == {"d1": ("dead", "error"), "d2": ("delivered", "")}
     assert Counter(entry["event"] for entry in logs) == {"delivery_error": 6, "delivery_dead": 1}
 
 
 async def test_a_used_up_quota_makes_the_channel_wait_and_its_deliveries_live(
-    start: Start, vendor: FakeVendor, clock: FixedClock, redis: RedisClient, keys: Keys
+    start: Start, vendor: FakeVendor, clock: FixedClock
 ) -> None:
-    processes = [await start() for _ in range(2)]
+    process, other = await start(), await start()
     vendor.faults.extend([Fault(errcode=45009)] * 10)
     for number in range(10):
-        await processes[0].deliveries.create(delivery(f"d{number}", "x", user_id=f"u{number}"), clock.now_ms())
-    await processes[0].sender.run_once()
+        await process.ask_for(f"d{number}", "x", user_id=f"u{number}")
+    await process.sender.run_once()
     assert vendor.calls["send"] == 10
 
-    await processes[0].deliveries.create(delivery("d10", "x"), clock.now_ms())
-    await processes[0].deliveries.create(delivery("oa", "y", channel="oa", user_id="liwei"), clock.now_ms())
+    await process.ask_for("d10", "x")
+    await process.ask_for("oa", "y", channel="oa", user_id="liwei")
     for _ in range(11):
-        await asyncio.gather(*(process.sender.run_once() for process in processes))
+        await asyncio.gather(process.sender.run_once(), other.sender.run_once())
         clock.move(timedelta(seconds=5))
     assert vendor.calls["send"] == 11
     assert vendor.texts("liwei") == ["y"]
 
     for _ in range(20):
-        await asyncio.gather(*(process.sender.run_once() for process in processes))
+        await asyncio.gather(process.sender.run_once(), other.sender.run_once())
         clock.move(timedelta(seconds=5))
-    assert set((await states(redis, keys)).values()) == {("delivered", "")}
-    assert await redis.call("EXISTS", keys.shared("block", "app")) == 0
+    assert set((await process.states()).values()) == {("delivered", "")}
+    assert await process.pace.blocks(["app"]) == {}
 
 
-async def test_an_answer_from_before_a_block_does_not_end_it(
-    process: Process, vendor: FakeVendor, clock: FixedClock, redis: RedisClient, keys: Keys
-) -> None:
+async def test_an_answer_from_before_a_block_does_not_end_it(process: Process, vendor: FakeVendor) -> None:
     vendor.hold, vendor.hold_text = asyncio.Event(), "slow"
-    await process.deliveries.create(delivery("d1", "slow"), clock.now_ms())
+    await process.ask_for("d1", "slow")
     working = asyncio.create_task(process.sender.run_once())
     await vendor.held.wait()
     vendor.faults.append(Fault(errcode=45009))
-    await process.deliveries.create(delivery("d2", "quick", user_id="liwei"), clock.now_ms())
+    await process.ask_for("d2", "quick", user_id="liwei")
     await process.sender._claim_due()
     await until(lambda: ("app", "waited") in process.outcomes)
 
@@ -247,75 +247,70 @@ async def test_an_answer_from_before_a_block_does_not_end_it(
     await working
 
     assert ("app", "delivered") in process.outcomes
-    assert await redis.call("EXISTS", keys.shared("block", "app")) == 1
+    assert (await process.pace.blocks(["app"]))["app"].until_ms == process.clock.now_ms() + 60_000
 
 
 async def test_a_missing_right_shows_while_it_waits_and_is_made_good_by_itself(
-    process: Process, vendor: FakeVendor, clock: FixedClock, redis: RedisClient, keys: Keys
+    process: Process, vendor: FakeVendor
 ) -> None:
     vendor.faults.extend([Fault(errcode=60020)] * 3)
-    await process.deliveries.create(delivery("d1", "x"), clock.now_ms())
+    await process.ask_for("d1", "x")
 
     await process.sender.run_once()
-    assert await states(redis, keys) == {"d1": ("queued", "errcode_60020")}
+    assert await process.states() == {"d1": ("queued", "errcode_60020")}
 
-    await carry_on(process.sender, clock, for_s=600)
-    assert await states(redis, keys) == {"d1": ("delivered", "")}
-    assert (await rows(redis, keys))[-1]["attempts"] == "0"
+    await process.carry_on(for_s=600)
+    assert await process.states() == {"d1": ("delivered", "")}
+    assert (await process.rows())[-1]["attempts"] == "0"
 
 
 async def test_who_waits_for_a_blocked_channel_for_hours_is_listed(
-    process: Process, vendor: FakeVendor, clock: FixedClock, redis: RedisClient, keys: Keys
+    process: Process, vendor: FakeVendor
 ) -> None:
     vendor.faults.extend([Fault(errcode=60020)] * 1000)
     for number in range(3):
-        await process.deliveries.create(delivery(f"d{number}", "x", user_id=f"u{number}"), clock.now_ms())
+        await process.ask_for(f"d{number}", "x", user_id=f"u{number}")
 
-    await carry_on(process.sender, clock, for_s=3 * 3600, step_s=60)
+    await process.carry_on(for_s=3 * 3600, step_s=60)
 
-    assert set((await states(redis, keys)).values()) == {("dead", "errcode_60020")}
+    assert set((await process.states()).values()) == {("dead", "errcode_60020")}
     assert vendor.calls["send"] < 60
 
 
-async def test_a_resent_delivery_continues_where_it_died(
-    process: Process, vendor: FakeVendor, clock: FixedClock, redis: RedisClient, keys: Keys
-) -> None:
-    new = delivery("d1", "one", "two", "three")
-    await process.deliveries.create(new, clock.now_ms())
+async def test_a_resent_delivery_continues_where_it_died(process: Process, vendor: FakeVendor) -> None:
+    await process.ask_for("d1", "one", "two", "three")
     vendor.faults.extend([Fault(acted=True), Fault(errcode=301002)])
     await process.sender.run_once()
-    last = (await rows(redis, keys))[-1]
-    assert (last["state"], last["next_part"]) == ("dead", "1")
+    row = (await process.rows())[-1]
+    assert (row["state"], row["next_part"]) == ("dead", "1")
 
-    clock.move(timedelta(days=2))
-    dead = delivery("d1", "one", "two", "three")
-    dead = type(dead)(**{**{name: getattr(dead, name) for name in dead.__slots__}, "next_part": 1})
-    assert await process.deliveries.resend(dead, clock.now_ms())
+    process.clock.move(timedelta(days=2))
+    assert await process.deliveries.resend(from_row(row), process.clock.now_ms())
     await process.sender.run_once()
 
     assert vendor.texts("ana") == ["one", "two", "three"]
-    assert await states(redis, keys) == {"d1": ("delivered", "")}
+    assert await process.states() == {"d1": ("delivered", "")}
 
 
 async def test_the_same_words_twice_are_two_messages_but_a_lost_answer_is_not(
-    process: Process, vendor: FakeVendor, clock: FixedClock
+    process: Process, vendor: FakeVendor
 ) -> None:
     """The platform compares contents: asked always, it would drop a second equal answer without a word."""
     vendor.faults.append(Fault(drop=True, acted=True))  # delivered, but we never hear of it
     for number in range(3):
-        await process.deliveries.create(delivery(f"d{number}", "签到成功！"), clock.now_ms())
+        await process.ask_for(f"d{number}", "签到成功！")
 
-    await carry_on(process.sender, clock, for_s=60)
+    await process.carry_on(for_s=60)
 
     assert vendor.texts("ana") == ["签到成功！"] * 3
     assert len(vendor.duplicates) == 1
 
 
 async def test_stopping_finishes_the_part_under_way_and_gives_the_rest_back(
-    start: Start, vendor: FakeVendor, clock: FixedClock
+    start: Start, vendor: FakeVendor
 ) -> None:
     one, other = await start(), await start()
-    await one.deliveries.create(delivery("d1", "one", "two"), clock.now_ms())
+    await one.ask_for("d1", "one", "two")
     vendor.hold = asyncio.Event()
     stop = asyncio.Event()
     running = asyncio.create_task(one.sender.run(stop))
@@ -330,10 +325,11 @@ async def test_stopping_finishes_the_part_under_way_and_gives_the_rest_back(
     assert vendor.texts("ana") == ["one", "two"]
 
 
-async def test_new_work_is_found_soon(process: Process, vendor: FakeVendor, clock: FixedClock) -> None:
+async def test_new_work_is_found_soon(process: Process, vendor: FakeVendor) -> None:
     stop = asyncio.Event()
     running = asyncio.create_task(process.sender.run(stop))
-    await process.deliveries.create(delivery("d1", "one"), clock.now_ms())
+    await asyncio.sleep(0)
+    await process.ask_for("d1", "one")
 
     await until(lambda: vendor.texts("ana") == ["one"])
 
@@ -342,29 +338,32 @@ async def test_new_work_is_found_soon(process: Process, vendor: FakeVendor, cloc
 
 
 async def test_the_sender_outlives_an_absent_store(
-    process: Process, vendor: FakeVendor, clock: FixedClock, redis: RedisClient
+    process: Process, vendor: FakeVendor, redis_url: str
 ) -> None:
+    if redis_url.startswith("redis+cluster"):
+        pytest.skip("cuts every connection of one server; a cluster has several")
+    await process.deliveries.create(delivery("d1", "one"), process.clock.now_ms() + 1000)
     stop = asyncio.Event()
     running = asyncio.create_task(process.sender.run(stop))
-    with capture_logs() as logs:
-        await redis.call("CLIENT", "PAUSE", 300, "ALL")
-        await redis.call("CLIENT", "KILL", "TYPE", "normal")
-        await process.deliveries.create(delivery("d1", "one"), clock.now_ms())
+    with capture_logs() as logs, Redis.from_url(redis_url) as server:
+        while not logs:  # a connection that breaks between two questions is only opened anew
+            server.execute_command("CLIENT", "KILL", "TYPE", "normal")
+            await asyncio.sleep(0)
+        process.clock.move(timedelta(seconds=1))
         await until(lambda: vendor.texts("ana") == ["one"])
 
     stop.set()
     await running
-    assert {entry["event"] for entry in logs} <= {"deliveries_wait"}
+    assert {entry["event"] for entry in logs} == {"deliveries_wait"}
 
 
-async def test_a_killed_sender_s_delivery_goes_on_when_its_lease_ends(
+async def test_a_dead_sender_s_delivery_goes_on_when_its_lease_ends(
     start: Start, vendor: FakeVendor, clock: FixedClock
 ) -> None:
-    """Killed after the platform took part two and before we recorded it: on WeCom no part comes twice."""
-    patience = Patience(lease_ms=40_000)
-    dies, lives = await start(patience=patience), await start(patience=patience)
-    await dies.deliveries.create(delivery("d1", "one", "two", "three"), clock.now_ms())
-    await dies.deliveries.create(delivery("d2", "four"), clock.now_ms())
+    """It died after the platform took part two and before we recorded it: on WeCom no part comes twice."""
+    dies, lives = await start(), await start()
+    await dies.ask_for("d1", "one", "two", "three")
+    await dies.ask_for("d2", "four")
     vendor.hold, vendor.hold_text = asyncio.Event(), "two"
     working = asyncio.create_task(dies.sender.run_once())
     await vendor.held.wait()
@@ -374,7 +373,7 @@ async def test_a_killed_sender_s_delivery_goes_on_when_its_lease_ends(
 
     await lives.sender.run_once()
     assert vendor.texts("ana") == ["one", "two"]
-    clock.move(timedelta(milliseconds=40_000))
+    clock.move(timedelta(milliseconds=Patience().lease_ms))
     await lives.sender.run_once()
 
     assert vendor.texts("ana") == ["one", "two", "three", "four"]

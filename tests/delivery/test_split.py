@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,10 @@ from bot.delivery import split
 from bot.delivery.split import fit_parts, split_text
 from bot.model import Article, Image, News, Text
 
-CLUSTERS = ["a", "。", "，", " ", "\n", "好", "e\u0301", "👨‍👩‍👧‍👦", "🇨🇳", "1\ufe0f\u20e3", "👍🏽", "❤️‍🔥", "\u1112\u1161\u11ab", "한", "क्षि", "🏴\U000e0067\U000e0062\U000e007f", "\r\n"]  # fmt: skip
+CLUSTERS = [
+    "a", "。", "，", " ", "\n", "\r\n", "好", "e\u0301", "👨‍👩‍👧‍👦", "🇨🇳", "1\ufe0f\u20e3", "👍🏽", "❤️‍🔥",
+    "\u1112\u1161\u11ab", "한", "क्षि", "🏴\U000e0067\U000e0062\U000e007f",
+]  # fmt: skip
 LONGEST_BYTES = max(len(cluster.encode()) for cluster in CLUSTERS)
 
 
@@ -27,7 +32,7 @@ def test_pieces_are_few(text: str, limit_bytes: int) -> None:
     """Two neighbours together always exceed what one piece holds, or half of it where a cut was worth it."""
     pieces = split_text(text, limit_bytes)
 
-    for one, next_ in zip(pieces, pieces[1:], strict=False):
+    for one, next_ in pairwise(pieces):
         assert len(one.encode()) * 2 >= limit_bytes or len((one + next_).encode()) > limit_bytes - 4
 
 
@@ -73,7 +78,9 @@ def test_nothing_gives_nothing_and_a_limit_below_a_character_is_refused() -> Non
         split_text("x", 3)
 
 
-@pytest.mark.parametrize("unit", ["字", "a\u0301", "\u200d", "🇨", "一\n", "x" * 600 + "\n", "x" + "\u0301" * 1000])
+@pytest.mark.parametrize(
+    "unit", ["字", "a\u0301", "\u200d", "🇨", "一\n", "x" * 600 + "\n", "x" + "\u0301" * 1000]
+)
 def test_no_character_is_read_more_than_a_few_times(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """So the time grows with the text alone, whatever stands in it."""
     text = unit * (50_000 // len(unit))

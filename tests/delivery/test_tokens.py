@@ -11,11 +11,10 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from bot.clock import FixedClock
+from bot.delivery.client import ActiveClient
 from bot.delivery.tokens import LOCK_MS
 from bot.errors import PlatformApiError, PlatformUnreachableError
 from bot.model import Text
-from bot.storage.redis.client import RedisClient
-from bot.storage.redis.keys import Keys
 from bot.storage.redis.tokens import TokenStore, Turn
 from tests.delivery.conftest import Process, Start, until
 from tests.delivery.vendor import SECRET, FakeVendor, Fault
@@ -24,7 +23,8 @@ HELLO = Text("hello")
 
 
 async def send(process: Process, channel: str, text: str = "hello") -> None:
-    await {"app": process.app, "oa": process.account}[channel].send("ana", Text(text))
+    client: ActiveClient = process.app if channel == "app" else process.account
+    await client.send("ana", Text(text))
 
 
 @pytest.mark.parametrize(("channel", "call"), [("app", "gettoken"), ("oa", "stable_token")])
@@ -89,7 +89,9 @@ async def test_a_failed_refresh_leaves_the_good_token_in_use(
 
 
 @pytest.mark.parametrize("channel", ["app", "oa"])
-async def test_a_withdrawn_token_is_replaced_once_for_all(start: Start, vendor: FakeVendor, channel: str) -> None:
+async def test_a_withdrawn_token_is_replaced_once_for_all(
+    start: Start, vendor: FakeVendor, channel: str
+) -> None:
     processes = [await start() for _ in range(4)]
     await send(processes[0], channel)
     fetches = vendor.calls.total() - vendor.calls["send"]
@@ -103,8 +105,15 @@ async def test_a_withdrawn_token_is_replaced_once_for_all(start: Start, vendor: 
 
 @pytest.mark.parametrize(
     ("channel", "errcode", "replaced"),
-    [("app", 40014, True), ("app", 42001, True), ("oa", 40001, True), ("oa", 42001, True)]
-    + [("app", 40001, False), ("app", 60020, False), ("oa", 45015, False)],
+    [
+        ("app", 40014, True),
+        ("app", 42001, True),
+        ("oa", 40001, True),
+        ("oa", 42001, True),
+        ("app", 40001, False),
+        ("app", 60020, False),
+        ("oa", 45015, False),
+    ],
 )
 async def test_which_codes_ask_for_another_token(
     process: Process, vendor: FakeVendor, channel: str, errcode: int, *, replaced: bool
@@ -123,7 +132,9 @@ async def test_which_codes_ask_for_another_token(
     assert vendor.calls["gettoken"] + vendor.calls["stable_token"] == 1 + replaced
 
 
-async def test_stable_token_is_forced_only_when_it_repeats_the_refused_one(process: Process, vendor: FakeVendor) -> None:
+async def test_stable_token_is_forced_only_when_it_repeats_the_refused_one(
+    process: Process, vendor: FakeVendor
+) -> None:
     await send(process, "oa")
     refused = vendor.token
     vendor.valid.clear()  # the vendor still gives the same token
@@ -142,7 +153,9 @@ async def test_a_token_refused_again_and_again_is_replaced_once_per_thirty_secon
 
     for second in range(60):
         vendor.faults.extend([Fault(errcode=42001)] * 6)
-        results = await asyncio.gather(*(send(process, "app") for process in processes), return_exceptions=True)
+        results = await asyncio.gather(
+            *(send(process, "app") for process in processes), return_exceptions=True
+        )
         assert all(isinstance(result, PlatformApiError) and result.errcode == 42001 for result in results)
         vendor.faults.clear()
         assert vendor.calls["gettoken"] == (2 if second < 30 else 3)
@@ -192,7 +205,8 @@ async def test_a_refused_fetch_waits_before_the_next(
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault(status=502), Fault(raw=b"{"), Fault(raw=b"[]"), Fault(raw=b"{}"), Fault(raw=b'{"errcode":"x"}')]
+    "fault",
+    [Fault(status=502), Fault(raw=b"{"), Fault(raw=b"[]"), Fault(raw=b"{}"), Fault(raw=b'{"errcode":"x"}')],
 )
 async def test_a_fetch_without_a_usable_answer_is_tried_again_soon(
     process: Process, vendor: FakeVendor, clock: FixedClock, fault: Fault
@@ -209,7 +223,8 @@ async def test_a_fetch_without_a_usable_answer_is_tried_again_soon(
 
 
 @pytest.mark.parametrize(
-    "answer", [{"status": 404, "text": "no such page"}, {"text": '{"errcode":48001,"errmsg":"api unauthorized"}'}]
+    "answer",
+    [{"status": 404, "text": "no such page"}, {"text": '{"errcode":48001,"errmsg":"api unauthorized"}'}],
 )
 async def test_where_stable_token_is_not_served_the_older_call_is_used_and_remembered(
     start: Start, vendor: FakeVendor, clock: FixedClock, answer: dict[str, Any]
@@ -226,10 +241,10 @@ async def test_where_stable_token_is_not_served_the_older_call_is_used_and_remem
 
 
 async def test_a_fetcher_that_dies_is_followed_when_its_lock_ends(
-    process: Process, redis: RedisClient, keys: Keys, clock: FixedClock, vendor: FakeVendor
+    process: Process, clock: FixedClock, vendor: FakeVendor
 ) -> None:
     name = process.app._api._tokens._name
-    dead = await TokenStore(redis, keys).take(
+    dead = await TokenStore(process.redis, process.keys).take(
         name, "dead", clock.now_ms(), lock_ms=LOCK_MS, forced_apart_ms=30_000
     )
     assert dead.turn is Turn.FETCH
@@ -241,7 +256,7 @@ async def test_a_fetcher_that_dies_is_followed_when_its_lock_ends(
 
     clock.move(timedelta(milliseconds=LOCK_MS))
     await waiting
-    late = await TokenStore(redis, keys).put(
+    late = await TokenStore(process.redis, process.keys).put(
         name, "dead", "late", expires_at_ms=clock.now_ms() + 1000, refresh_at_ms=clock.now_ms(), legacy=False
     )
     assert not late
@@ -249,7 +264,9 @@ async def test_a_fetcher_that_dies_is_followed_when_its_lock_ends(
     assert vendor.calls["gettoken"] == 1
 
 
-async def test_a_caller_that_gives_up_does_not_take_the_fetch_with_it(process: Process, vendor: FakeVendor) -> None:
+async def test_a_caller_that_gives_up_does_not_take_the_fetch_with_it(
+    process: Process, vendor: FakeVendor
+) -> None:
     vendor.token_delay_s = 0.1
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):

@@ -5,19 +5,21 @@ Redis away: `StoreUnavailableError`, no check-in; the platform repeats the callb
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
 from bot.day import Day
-from bot.model import Community, Event
+from bot.model import CheckInRules, Community, Event
 from bot.storage.redis.client import RedisClient
 from bot.storage.redis.inbox import COUNTERS_KEPT_MS, Ticket
 from bot.storage.redis.keys import Keys
-from bot.storage.redis.points import ledger_keys, milestones_text
+from bot.storage.redis.points import cause_mark, ledger_keys, milestones_text
 
 _DAY_MS = 86_400_000
 _BLOCK_DAYS = 30
+_EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +100,12 @@ class CheckIns:
             [
                 *ledger_keys(self._keys, community.id, event.member_id, today),
                 self._calendar(community.id, event.member_id),
-                *(self._of_day(community.id, day.isoformat()) for day in candidates),
+                make_up_key(self._keys, community.id, event.member_id, event.id),
             ],
             [
                 community.id, event.member_id, today.iso, len(candidates), event.id, event.sent_at_ms,
                 rules.make_up_cost, milestones_text(rules.milestones),
-                COUNTERS_KEPT_MS + rules.make_up_days_back * _DAY_MS,
+                make_up_memory_ms(rules),
                 rules.make_up_per_month, today.number - 1, *(day.isoformat() for day in candidates),
             ],
         )  # fmt: skip
@@ -153,11 +155,59 @@ class CheckIns:
         return int(await self._redis.call("HGET", self._calendar(community, member), "total") or 0)
 
     def _calendar(self, community: str, member: str) -> str:
-        return self._keys.key("check_in", community, member)
+        return calendar_key(self._keys, community, member)
 
     def _of_day(self, community: str, iso: str) -> str:
-        return self._keys.key("check_ins", community, iso)
+        return day_results_key(self._keys, community, iso)
+
+
+def calendar_key(keys: Keys, community: str, member: str) -> str:
+    """Return the key of a member's check-in days (scripts/lib/calendar.lua)."""
+    return keys.key("check_in", community, member)
+
+
+def day_results_key(keys: Keys, community: str, iso: str) -> str:
+    """Return the key of the results of all check-ins of one community-day."""
+    return keys.key("check_ins", community, iso)
+
+
+def make_up_key(keys: Keys, community: str, member: str, cause: str) -> str:
+    """Return the key of the result of one event that used a make-up card."""
+    return keys.key("once", community, "make_up", cause_mark(cause, member))
+
+
+def make_up_memory_ms(rules: CheckInRules) -> int:
+    """Return how long that result is kept."""
+    return COUNTERS_KEPT_MS + rules.make_up_days_back * _DAY_MS
+
+
+def calendar_fields(days: Iterable[tuple[date, bool]]) -> dict[str, int]:
+    """Return the hash that holds the days checked in on, each with whether a make-up card paid for it.
+
+    Fields: ``b<block>`` 30 days as bits, ``total``, ``u<yyyymm>`` cards used for a month; empty for no days.
+    """
+    fields: dict[str, int] = {}
+    for day, made_up in days:
+        number = _number(day)
+        block = f"b{number // _BLOCK_DAYS}"
+        fields[block] = fields.get(block, 0) | 1 << number % _BLOCK_DAYS
+        fields["total"] = fields.get("total", 0) + 1
+        if made_up:
+            month = f"u{day:%Y%m}"
+            fields[month] = fields.get(month, 0) + 1
+    return fields
+
+
+def calendar_days(fields: Mapping[str, int]) -> set[date]:
+    """Return the days that such a hash holds."""
+    return {
+        _EPOCH + timedelta(days=int(name[1:]) * _BLOCK_DAYS + place)
+        for name, bits in fields.items()
+        if name.startswith("b")
+        for place in range(_BLOCK_DAYS)
+        if bits >> place & 1
+    }
 
 
 def _number(day: date) -> int:
-    return (day - date(1970, 1, 1)).days
+    return (day - _EPOCH).days

@@ -7,7 +7,7 @@ What happens when Redis is away: every call raises `StoreUnavailableError`, the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import RedisError, ResponseError
 
 from bot.errors import StoreUnavailableError
-from bot.storage.redis.link import Address, Link, Value, open_link
+from bot.storage.redis.link import Address, Link, Value, open_link, scan_link
 from bot.storage.redis.script_files import Script, read_scripts
 
 _ALIVE_CHECK_S = 5.0
@@ -36,6 +36,22 @@ class RedisClient(Protocol):
 
     async def script(self, name: str, keys: Sequence[str], args: Sequence[Value]) -> Any:
         """Run one act, ``scripts/<name>.lua``; all `keys` share one hash tag. Errors as for `call`."""
+
+    async def script_many(
+        self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Value]]]
+    ) -> list[Any]:
+        """Run one act several times, each on its own (keys, args); a refused one is an error among the answers.
+
+        Raises:
+            StoreUnavailableError: Not all answers came; each may or may not have run.
+        """
+
+    def scan(self, pattern: str) -> AsyncIterator[list[str]]:
+        """Yield the keys that match a glob pattern, in chunks of any length, while the server serves others.
+
+        A key that is there all the time comes at least once; in a cluster, unless its slot moves meanwhile.
+        Errors as for `call`.
+        """
 
     async def close(self) -> None:
         """Close the connections."""
@@ -71,6 +87,30 @@ class SingleClient:
             if not _is_no_script(error):
                 raise
         return await link.send(("EVAL", script.source, len(keys), *keys, *args))
+
+    async def script_many(
+        self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Value]]]
+    ) -> list[Any]:
+        """Run one act several times in one shared round trip."""
+        link = self._link
+        if link is None or link.closed:
+            link = await self._reopen()
+        sha = self._scripts[name].sha
+        answers = await link.send_many([("EVALSHA", sha, len(keys), *keys, *args) for keys, args in calls])
+        if isinstance(answers[0], ResponseError) and _is_no_script(answers[0]):
+            # Unknown to this server: none of them ran. One by one teaches it.
+            return list(
+                await asyncio.gather(*(self.script(name, *call) for call in calls), return_exceptions=True)
+            )
+        return answers
+
+    async def scan(self, pattern: str) -> AsyncIterator[list[str]]:
+        """Yield the keys that match, in chunks."""
+        link = self._link
+        if link is None or link.closed:
+            link = await self._reopen()
+        async for keys in scan_link(link, pattern):
+            yield keys
 
     async def close(self) -> None:
         """Close the connection."""

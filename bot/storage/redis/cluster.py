@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from redis.crc import key_slot
 from redis.exceptions import ResponseError
 
 from bot.errors import StoreUnavailableError
-from bot.storage.redis.link import Address, Link, Value, open_link
+from bot.storage.redis.link import Address, Link, Value, open_link, scan_link
 from bot.storage.redis.script_files import Script
 
 _TRIES = 5  # a slot may be moved while we ask; each try follows one redirection
@@ -69,6 +69,21 @@ class ClusterClient:
             if not str(error).startswith("NOSCRIPT") and type(error).__name__ != "NoScriptError":
                 raise
         return await self._send(keys[0], ("EVAL", script.source, len(keys), *keys, *args))
+
+    async def script_many(
+        self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Value]]]
+    ) -> list[Any]:
+        """Run one act several times; calls for one node share its round trip."""
+        return list(
+            await asyncio.gather(*(self.script(name, *call) for call in calls), return_exceptions=True)
+        )
+
+    async def scan(self, pattern: str) -> AsyncIterator[list[str]]:
+        """Yield the keys that match, in chunks, node after node."""
+        await self.open()
+        for node in dict.fromkeys(self._owners.values()):
+            async for keys in scan_link(await self._link(node), pattern):
+                yield keys
 
     async def close(self) -> None:
         """Close every link."""

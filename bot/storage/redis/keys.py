@@ -50,6 +50,21 @@ class Keys:
         return ":".join((f"{self.prefix(community)}{store}", community, *parts))
 
     @staticmethod
+    def pattern(store: str) -> str:
+        """Return the glob pattern of a store's keys in every shard, for `RedisClient.scan`."""
+        return f"hq:{{s*}}:{store}*"
+
+    def find(self, key: str) -> tuple[str, str]:
+        """Return the community and the rest of a key that `key` made.
+
+        Both are empty for any other key, such as one from before the number of shards was changed.
+        """
+        _, _, rest = key.partition("}:")
+        store, _, rest = rest.partition(":")
+        community, _, rest = rest.partition(":")
+        return (community, rest) if key == self.key(store, community, rest) else ("", "")
+
+    @staticmethod
     def shared(store: str, *parts: str) -> str:
         """Return the key of something that belongs to no community."""
         return ":".join((f"hq:{{g}}:{store}", *parts))

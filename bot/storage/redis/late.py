@@ -53,7 +53,12 @@ class LateQueue:
         prefix = self._keys.prefix(community)
         done: int = await self._redis.script(
             "late_done",
-            [f"{prefix}late", f"{prefix}late_events", f"{prefix}late_taken", *delivery_keys(prefix, delivery)],
+            [
+                f"{prefix}late",
+                f"{prefix}late_events",
+                f"{prefix}late_taken",
+                *delivery_keys(prefix, delivery),
+            ],
             [event_id, *delivery_args(delivery, due_ms)],
         )
         return done == 1

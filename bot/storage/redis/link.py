@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -23,6 +23,7 @@ Value = str | bytes | int
 Waiter = asyncio.Future[Any]
 
 _NOTHING_YET = object()
+_SCAN_COUNT = 1000  # keys looked at per round trip: well below a millisecond of the server's time
 _WRITE_LIMIT_BYTES = 1 << 16  # a larger buffer is written at once instead of at the end of the turn
 
 
@@ -43,6 +44,17 @@ class Address:
         return self.path or f"{self.host}:{self.port}"
 
 
+class _Batch:
+    """Commands sent together, whose answers are wanted together."""
+
+    __slots__ = ("answers", "size", "waiter")
+
+    def __init__(self, waiter: asyncio.Future[list[Any]], size: int) -> None:
+        self.waiter = waiter
+        self.size = size
+        self.answers: list[Any] = []
+
+
 class Link(asyncio.Protocol):
     """A connection in use; made by `open_link`."""
 
@@ -50,7 +62,7 @@ class Link(asyncio.Protocol):
         self._loop = loop
         self._address = address
         self._reader = hiredis.Reader(replyError=ResponseError, notEnoughData=_NOTHING_YET)
-        self._waiters: deque[Waiter] = deque()
+        self._waiters: deque[Waiter | _Batch] = deque()
         self._unsent: list[bytes] = []
         self._unsent_bytes = 0
         self._transport: asyncio.Transport | None = None
@@ -77,6 +89,26 @@ class Link(asyncio.Protocol):
         self._waiters.append(waiter)
         if self._unsent_bytes > _WRITE_LIMIT_BYTES:
             self._flush()
+        return waiter
+
+    def send_many(self, commands: Sequence[Sequence[Value]]) -> asyncio.Future[list[Any]]:
+        """Queue commands and return the future of all their answers, in order.
+
+        A refused command is a ResponseError among the answers. One future for all spares the loop a
+        wake-up for each; the first answer waits for the last, which is a fraction of a millisecond.
+
+        Raises (through the future):
+            StoreUnavailableError: The connection broke before all answers came.
+        """
+        waiter: asyncio.Future[list[Any]] = self._loop.create_future()
+        if self.closed:
+            waiter.set_exception(self._lost(None))
+            return waiter
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        packed = [hiredis.pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
+        self._unsent += packed
+        self._waiters.append(_Batch(waiter, len(packed)))
         return waiter
 
     def check_alive(self) -> None:
@@ -121,13 +153,17 @@ class Link(asyncio.Protocol):
         waiters = self._waiters
         reply = reader.gets()
         while reply is not _NOTHING_YET:
-            waiter = waiters.popleft()
+            waiter = waiters[0]
             self._answered += 1
-            if not waiter.done():
-                if isinstance(reply, ResponseError):
-                    waiter.set_exception(reply)
-                else:
-                    waiter.set_result(reply)
+            if type(waiter) is _Batch:
+                waiter.answers.append(reply)
+                if len(waiter.answers) == waiter.size:
+                    del waiters[0]
+                    if not waiter.waiter.done():
+                        waiter.waiter.set_result(waiter.answers)
+            else:
+                del waiters[0]
+                _answer(cast("Waiter", waiter), reply)
             reply = reader.gets()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -135,9 +171,31 @@ class Link(asyncio.Protocol):
         self.closed = True
         error = self._lost(exc)
         while self._waiters:
-            waiter = self._waiters.popleft()
+            first = self._waiters.popleft()
+            waiter = first.waiter if isinstance(first, _Batch) else first
             if not waiter.done():
                 waiter.set_exception(error)
+
+
+def _answer(waiter: Waiter, reply: Any) -> None:
+    """Give one command its answer, unless who asked has gone."""
+    if waiter.done():
+        return
+    if isinstance(reply, ResponseError):
+        waiter.set_exception(reply)
+    else:
+        waiter.set_result(reply)
+
+
+async def scan_link(link: Link, pattern: str) -> AsyncIterator[list[str]]:
+    """Yield the keys of one server that match a glob pattern, in chunks; see `RedisClient.scan`."""
+    cursor = b"0"
+    while True:
+        cursor, keys = await link.send(("SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_COUNT))
+        if keys:
+            yield [key.decode() for key in keys]
+        if cursor == b"0":
+            return
 
 
 async def open_link(address: Address, timeout_s: float = 3.0) -> Link:

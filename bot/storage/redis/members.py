@@ -52,7 +52,7 @@ class Members:
         self._memory_ms = event_memory_ms
 
     async def arrive(self, event: Event, digest: bytes, community: Community, day: Day) -> Greeting:
-        """Note that the sender follows (Subscribed) or opens the chat (Entered), and say how to greet them."""
+        """Note that the sender follows (Subscribed) or opens the chat (Entered); say how to greet them."""
         greeting: bytes = await self._redis.script(
             "arrive",
             [

@@ -17,6 +17,7 @@ from bot.storage.redis.client import RedisClient
 from bot.storage.redis.keys import Keys
 
 MOST_POINTS = 1_000_000_000  # per entry; sums stay far below 2**53, where Lua's numbers end
+REVERSAL_MEMORY_MS = 3650 * 86_400_000  # an entry is taken back once, not once per order to do so
 
 
 class Span(StrEnum):
@@ -64,6 +65,17 @@ def ledger_keys(keys: Keys, community: str, member: str, day: Day) -> list[str]:
     ]
 
 
+def cause_mark(cause: str, member: str) -> str:
+    """Return the short name under which the effect of `cause` on `member` is remembered."""
+    return blake2b(f"{cause}\0{member}".encode(), digest_size=12).hexdigest()
+
+
+def grant_key(keys: Keys, community: str, member: str, *, cause: str, reverses: str = "") -> str:
+    """Return the key that remembers an order of points; that of a reversal is the entry's it takes back."""
+    mark = cause_mark(f"reverses:{reverses}" if reverses else cause, member)
+    return keys.key("once", community, "grant", mark)
+
+
 class Points:
     """Balances and rankings."""
 
@@ -92,23 +104,23 @@ class Points:
     ) -> Granted:
         """Give (`delta` above 0) or take points by order; the same `cause` has one effect.
 
-        Only a reversal may take a balance below zero.
+        `reverses` is the id of the entry that is taken back: that happens once, whatever the cause, and only
+        so may a balance fall below zero.
 
         Raises:
             RefusedError: `delta` is 0 or too large, or the member has too few points.
         """
         if not 0 < abs(delta) <= MOST_POINTS:
             raise RefusedError(f"points must be a whole number from 1 to {MOST_POINTS}, or the same below 0")
-        mark = blake2b(f"{cause}\0{member}".encode(), digest_size=12).hexdigest()
         word, balance = await self._redis.script(
             "grant",
             [
                 *ledger_keys(self._keys, community.id, member, day),
-                self._keys.key("once", community.id, "grant", mark),
+                grant_key(self._keys, community.id, member, cause=cause, reverses=reverses),
             ],
             [
                 community.id, member, day.iso, delta, reason, cause, at_ms, operator, note, reverses,
-                self._memory_ms, int(bool(reverses)),
+                REVERSAL_MEMORY_MS if reverses else self._memory_ms, int(bool(reverses)),
             ],
         )  # fmt: skip
         if word == b"poor":

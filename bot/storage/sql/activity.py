@@ -94,6 +94,14 @@ class ActivityHistory:
         async for chunk in self._stream(query.order_by(_COLUMNS.day, _COLUMNS.group_id, _COLUMNS.member)):
             yield chunk
 
+    async def of_members(
+        self, community: str, members: Sequence[str], from_day: date, to_day: date
+    ) -> tuple[ActivityRow, ...]:
+        """Return the rows of a few members on the days `from_day` to `to_day`, both included."""
+        query = select(activity).where(_COLUMNS.community == community, _COLUMNS.member.in_(members))
+        query = query.where(_COLUMNS.day.between(from_day, to_day))
+        return tuple(ActivityRow(*row) for row in await self._database.fetch(query))
+
     async def stream(self, community: str) -> AsyncIterator[tuple[ActivityRow, ...]]:
         """Yield every row of a community by group, member and day, in chunks."""
         query = select(activity).where(_COLUMNS.community == community)

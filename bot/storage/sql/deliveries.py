@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -90,6 +91,12 @@ class DeliveryHistory:
         query = query.order_by(*(column.desc() for column in _NEWEST_FIRST)).limit(check_limit(limit) + 1)
         items = [Delivery(*row) for row in await self._database.fetch(query)]
         return paged(items, limit, lambda item: (item.created_at_ms, item.id))
+
+    async def queued(self, community: str) -> AsyncIterator[tuple[Delivery, ...]]:
+        """Yield the deliveries of a community that are on their way, the first made first, in chunks."""
+        query = select(*_DELIVERY).where(_COLUMNS.community == community, _COLUMNS.state == "queued")
+        async for rows in self._database.stream(query.order_by(*_NEWEST_FIRST)):
+            yield tuple(Delivery(*row) for row in rows)
 
     async def get(self, delivery_id: str) -> Delivery | None:
         """Return the delivery of that id, None when it is unknown or not drained yet."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import case, select
 
 from bot.storage.sql import tables
-from bot.storage.sql.entries import DrainedEntry, parse_activity, parse_entries
+from bot.storage.sql.entries import DrainedEntry, fault_row, parse_activity, parse_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bot.storage.sql.database import Database, Insert
     from bot.storage.sql.entries import Row
 
-__all__ = ["DrainFault", "DrainedEntry", "read_faults", "write_drained"]
+__all__ = ["DrainFault", "DrainedEntry", "read_faults", "write_drained", "write_fault"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,16 @@ async def write_drained(
                 if rows:
                     await connection.execute(statement, _in_key_order(statement.table, rows))
     return len(faults)
+
+
+async def write_fault(database: Database, refused: DrainedEntry | ActivityRow, problem: str) -> None:
+    """Keep an entry, or counters, that the database refuses although they can be read.
+
+    Raises:
+        StoreError: The database is away, or refuses even that.
+    """
+    async with database.write() as connection:
+        await connection.execute(_once(database, tables.drain_faults), [fault_row(refused, problem)])
 
 
 async def read_faults(database: Database, *, limit: int = 100) -> tuple[DrainFault, ...]:

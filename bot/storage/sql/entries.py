@@ -93,6 +93,13 @@ def parse_entries(entries: Iterable[DrainedEntry]) -> ParsedEntries:
     return parsed
 
 
+def fault_row(refused: DrainedEntry | ActivityRow, problem: str) -> Row:
+    """Return the row of `drain_faults` that keeps what no table takes."""
+    if isinstance(refused, DrainedEntry):
+        return _fault_row(refused, problem)
+    return _activity_fault_row(asdict(refused), problem)
+
+
 def _fault_row(entry: DrainedEntry, problem: str) -> Row:
     # JSON in ASCII: whatever is wrong with the text, this can be stored.
     raw = json.dumps({"kind": entry.kind, "fields": dict(entry.fields)})
@@ -239,7 +246,8 @@ def parse_activity(activity: Iterable[ActivityRow]) -> ParsedActivity:
     for counted in activity:
         row = asdict(counted)
         if any(map(_is_too_long, (counted.community, counted.group_id, counted.member))):
-            parsed.faults.append(_activity_fault_row(row))
+            problem = f"an id: longer than {ID_LIMIT_BYTES} bytes"
+            parsed.faults.append(_activity_fault_row(row, problem))
             continue
         channel, _, user_id = counted.member.partition(":")
         parsed.activity.append(row)
@@ -259,8 +267,8 @@ def parse_activity(activity: Iterable[ActivityRow]) -> ParsedActivity:
     return parsed
 
 
-def _activity_fault_row(row: Row) -> Row:
+def _activity_fault_row(row: Row, problem: str) -> Row:
     # Counters have no id of their own; the same ones again give the same id.
     raw = json.dumps(row, default=str)
     digest = hashlib.sha256(raw.encode()).hexdigest()
-    return {"id": f"activity-{digest}", "raw": raw, "problem": f"an id: longer than {ID_LIMIT_BYTES} bytes"}
+    return {"id": f"activity-{digest}", "raw": raw, "problem": problem}

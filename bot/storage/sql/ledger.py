@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, case, cast, func, select, tuple_
+from sqlalchemy import BigInteger, and_, case, cast, func, select, tuple_
 
 from bot.model import LedgerEntry
 from bot.storage.sql.pages import Page, check_limit, decode_cursor, encode_cursor, within_int64
@@ -45,6 +45,17 @@ class DayEntry:
     entry: LedgerEntry
     day: date
     balance_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """Several ledger entries where there must be one; `entries` is how many."""
+
+    member: str
+    cause: str
+    reason: str
+    rule: str
+    entries: int
 
 
 class LedgerHistory:
@@ -112,6 +123,33 @@ class LedgerHistory:
         query = _sums_of(community).where(_COLUMNS.day.between(from_day, to_day))
         async for rows in self._database.stream(query):
             yield tuple(MemberSum(community, *row) for row in rows)
+
+    async def duplicates(self, community: str) -> AsyncIterator[tuple[Duplicate, ...]]:
+        """Yield what one cause did to one member more than once for one reason and rule, in chunks."""
+        # By the columns of an index first, so that nothing needs to be sorted: a check-in may reach two
+        # milestones, else there are none.
+        several = (
+            select(_COLUMNS.cause, _COLUMNS.member, _COLUMNS.reason)
+            .where(_COLUMNS.community == community)
+            .group_by(_COLUMNS.cause, _COLUMNS.member, _COLUMNS.reason)
+            .having(func.count() > 1)
+            .subquery()
+        )
+        same = and_(
+            _COLUMNS.cause == several.c.cause,
+            _COLUMNS.member == several.c.member,
+            _COLUMNS.reason == several.c.reason,
+        )
+        what = (_COLUMNS.member, _COLUMNS.cause, _COLUMNS.reason, _COLUMNS.rule)
+        query = (
+            select(*what, func.count())
+            .join_from(several, ledger, same)
+            .where(_COLUMNS.community == community)
+            .group_by(*what)
+            .having(func.count() > 1)
+        )
+        async for rows in self._database.stream(query):
+            yield tuple(Duplicate(*row) for row in rows)
 
     async def stream(self, community: str, *, since_ms: int = 0) -> AsyncIterator[tuple[DayEntry, ...]]:
         """Yield the entries of a community since an instant, oldest first, in chunks."""

@@ -5,6 +5,8 @@
 -- KEYS[4]  counters of the member's day in this group (hash)
 -- KEYS[5]  set of counters not yet written to SQL
 -- KEYS[6]  the member's events of the running minute
+-- KEYS[7]  the digests of the period after the present: another process's clock may be ahead, and an earlier
+--          delivery may have been read so slowly that its period ended meanwhile
 -- ARGV[1]  digest of the event id, signed 64-bit decimal
 -- ARGV[2]  now, Unix ms
 -- ARGV[3]  how long the same answer is given, ms
@@ -27,7 +29,8 @@ local function known(record)
   return {'decided', record}
 end
 
-if redis.call('SISMEMBER', KEYS[2], ARGV[1]) == 1 or redis.call('SADD', KEYS[1], ARGV[1]) == 0 then
+if redis.call('SISMEMBER', KEYS[2], ARGV[1]) == 1 or redis.call('SISMEMBER', KEYS[7], ARGV[1]) == 1
+  or redis.call('SADD', KEYS[1], ARGV[1]) == 0 then
   return known(redis.call('GET', KEYS[3]))
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[4], 'NX')

@@ -48,9 +48,10 @@ for i = 1, #bonuses, 2 do
   bonus = bonus + tonumber(bonuses[i + 1])
 end
 
-redis.call('XADD', KEYS[2], '*', 'kind', 'check_in', 'community', ARGV[1], 'member', ARGV[2], 'day', ARGV[3],
+local entry = redis.call('XADD', KEYS[2], '*', 'kind', 'check_in', 'community', ARGV[1], 'member', ARGV[2], 'day', ARGV[3],
   'at_ms', ARGV[6], 'cause', ARGV[5], 'streak', streak, 'total', total, 'rank', rank,
   'points', string.format('%.0f', base + bonus), 'made_up', '0')
+redis.call('HSET', KEYS[1], 'entry', entry)
 local figures = string.format('%d %d %d %.0f %.0f %.0f', streak, total, rank, base + bonus, bonus, balance)
 redis.call('HSET', KEYS[8], ARGV[2], figures .. '|' .. ARGV[5])
 redis.call('PEXPIRE', KEYS[8], ARGV[9], 'NX')

@@ -1,0 +1,1 @@
+"""The programs the product is compared with; each prints ``ready http://…`` when it listens."""

@@ -1,0 +1,117 @@
+"""Rules, and the callbacks that meet them: about half of the lines hold a trigger, each somewhere else."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.model import KeywordRule
+from bot.sandbox.answers import read_passive
+from bot.sandbox.channel import SandboxChannel
+from bot.sandbox.vendor import Sandbox
+from bot.sandbox.wire import Callback, open_answer
+from bench.sizes import SEED
+from bench.wordstock import ANSWER_ENDS, CLOSERS, MATTERS, OPENERS, PLACES, PRODUCTS
+
+WECOM = SandboxChannel(
+    name="app",
+    kind="wecom_app",
+    receiver_id="ww0000000000bench0",
+    account_id="ww0000000000bench0",
+    token="benchTokenOfTheApp",
+    encoding_aes_key="benchAppKeyIsNoSecretbenchAppKeyIsNoSecret0",
+    agent_id=1000002,
+)
+WECHAT = SandboxChannel(
+    name="oa",
+    kind="wechat_oa",
+    receiver_id="wx0000000000bench0",
+    account_id="gh_00000000bench",
+    token="benchTokenOfTheAccount",
+    encoding_aes_key="benchAccountKeyIsNoSecretbenchAccountKey000",
+)
+CHECK_IN_DONE = "签到成功"
+
+_HIT_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Callbacks in the order they are sent; the tuples run side by side.
+
+    Attributes:
+        channel: Whose callbacks they are.
+        requests: Whole HTTP requests.
+        users: Who sends each.
+        expected: What the answer must contain; empty where there must be none.
+    """
+
+    channel: SandboxChannel
+    requests: tuple[bytes, ...]
+    users: tuple[str, ...]
+    expected: tuple[str, ...]
+
+    def fault_of(self, number: int, body: bytes) -> str:
+        """Return what is wrong with the answer to request `number`, empty for nothing.
+
+        The answer is opened as the vendor does: signature, decryption, receiver, sender.
+        """
+        inner = open_answer(self.channel, body)
+        expected = self.expected[number]
+        if not inner or not expected:
+            return "" if not inner and not expected else "an answer where none is due, or none where one is"
+        said = read_passive(self.channel, self.users[number], inner)
+        return "" if expected in said.text else "another answer than the rule's"
+
+
+def make_rules(count: int) -> list[KeywordRule]:
+    """Return `count` "contains" rules with one trigger and one constant answer each, at most 125 000."""
+    triggers = [place + product + matter for place in PLACES for product in PRODUCTS for matter in MATTERS]
+    chance = random.Random(SEED)
+    chance.shuffle(triggers)
+    return [
+        KeywordRule(
+            triggers=(trigger,), answers=(f"{trigger}（{number}）：{chance.choice(ANSWER_ENDS)}",), match="contains"
+        )
+        for number, trigger in enumerate(triggers[:count])
+    ]
+
+
+def make_chat(channel: SandboxChannel, rules: Sequence[KeywordRule], count: int, members: int) -> Workload:
+    """Return `count` chat lines of `members` people, about half of them with the trigger of one of `rules`."""
+    chance = random.Random(f"{SEED} {channel.name} {len(rules)}")
+    lines, expected = [], []
+    for _ in range(count):
+        rule = chance.choice(rules) if chance.random() < _HIT_SHARE else None
+        core = rule.triggers[0] if rule else chance.choice(PRODUCTS) + chance.choice(MATTERS)
+        lines.append(chance.choice(OPENERS) + core + chance.choice(CLOSERS))
+        expected.append(rule.answers[0] if rule else "")
+    users = [f"member{chance.randrange(members):04d}" for _ in range(count)]
+    return _sealed(channel, users, lines, expected)
+
+
+def make_check_ins(channel: SandboxChannel, count: int) -> Workload:
+    """Return the first check-in of the day of `count` people."""
+    users = [f"early{number:06d}" for number in range(count)]
+    return _sealed(channel, users, ["签到"] * count, [CHECK_IN_DONE] * count)
+
+
+def _sealed(
+    channel: SandboxChannel, users: Sequence[str], lines: Sequence[str], expected: Sequence[str]
+) -> Workload:
+    sandbox = Sandbox([channel], people=())
+    requests = tuple(
+        _request(channel, sandbox.build_callback(channel.name, user, line))
+        for user, line in zip(users, lines, strict=True)
+    )
+    return Workload(channel, requests, tuple(users), tuple(expected))
+
+
+def _request(channel: SandboxChannel, callback: Callback) -> bytes:
+    head = (
+        f"POST /callback/{channel.name}?{callback.query} HTTP/1.1\r\n"
+        "Host: bot.example.com\r\nUser-Agent: Mozilla/4.0\r\nAccept: */*\r\nContent-Type: text/xml\r\n"
+        f"Content-Length: {len(callback.body)}\r\n\r\n"
+    )
+    return head.encode() + callback.body

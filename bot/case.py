@@ -1,0 +1,106 @@
+"""One delivery of an event on its way, and everything it may meet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bot.catalog import Catalog
+from bot.clock import Clock
+from bot.communities import Communities
+from bot.delivery.compose import Composer
+from bot.delivery.routes import Division, divide, takes_passive_reply
+from bot.logs import EventLog
+from bot.metrics import Metrics
+from bot.model import Event, Reply
+from bot.platforms.protocol import Platform
+from bot.routing.context import Context, Question
+from bot.routing.dispatcher import Dispatcher
+from bot.routing.keyword_book import KeywordBook
+from bot.routing.router import Route
+from bot.routing.stores import Stores
+from bot.storage.redis.inbox import Decision, Taken, Ticket
+from bot.storage.redis.late import LateQueue
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One delivery of an event: where it belongs and who answers it."""
+
+    platform: Platform
+    question: Question
+    route: Route
+    ticket: Ticket
+    now_ms: int
+
+    @property
+    def event(self) -> Event:
+        """What was delivered."""
+        return self.ticket.event
+
+    def divide(self, reply: Reply | None, *, inline: bool = True) -> Division:
+        """Return what of a reply goes in the HTTP answer, unless it is too late for that, and what after it."""
+        event, kind = self.ticket.event, self.platform.kind
+        inline = inline and takes_passive_reply(kind, event.content.name, is_message=event.is_message)
+        return divide(() if reply is None else reply.parts, kind, inline=inline)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one delivery of an event.
+
+    `word` is answered, nobody (no handler), repeated, old (answer no longer kept) or late.
+    """
+
+    decision: Decision
+    route: str
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything a case goes through, wired by `bot.wiring`."""
+
+    platforms: Mapping[str, Platform]
+    communities: Communities
+    dispatcher: Dispatcher
+    keywords: KeywordBook
+    stores: Stores
+    late: LateQueue
+    composer: Composer
+    catalog: Catalog
+    clock: Clock
+    metrics: Metrics
+    event_log: EventLog
+    soft_deadline_s: float
+    max_body_bytes: int
+
+    def case(self, platform: Platform, event: Event, now_ms: int) -> Case:
+        """Say where an event belongs and who answers it; asks no state, the same for every delivery."""
+        community = self.communities.find(event.channel, event.group_id)
+        calendar = self.communities.calendar(community)
+        keywords = self.keywords.of(community.id)
+        question = Question(event, community, calendar, self.keywords.text_of(event), keywords)
+        ticket = self.stores.inbox.ticket(event, community.id, calendar.day_of(event.sent_at_ms))
+        return Case(platform, question, self.dispatcher.route(question), ticket, now_ms)
+
+    def context(self, case: Case, taken: Taken) -> Context:
+        """Return what the case's handler may see and touch."""
+        question, route = case.question, case.route
+        return Context(
+            event=question.event,
+            community=question.community,
+            calendar=question.calendar,
+            ticket=case.ticket,
+            taken=taken,
+            now_ms=case.now_ms,
+            stores=self.stores,
+            catalog=self.catalog,
+            keywords=question.keywords,
+            commands=self.dispatcher.commands,
+            command_words=self.dispatcher.command_words,
+            normaliser=self.dispatcher.normaliser,
+            word=route.word,
+            rest=route.rest,
+            for_managers=route.for_managers,
+        )

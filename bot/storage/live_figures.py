@@ -1,0 +1,224 @@
+"""The same figures from both stores, so that they can be compared one by one.
+
+A source names its subjects (members; counters of a member's day) as either store knows them, and gives the
+figures of some of them as Redis and as SQL have them: label → number, without zeros.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Protocol
+
+from bot.clock import Clock
+from bot.communities import Communities
+from bot.storage.redis.boards import Board, earliest_day, kept_boards
+from bot.storage.redis.check_ins import calendar_days, calendar_fields, calendar_key
+from bot.storage.redis.client import RedisClient
+from bot.storage.redis.inbox import NO_GROUP
+from bot.storage.redis.key_scan import scan_board, scan_store
+from bot.storage.redis.keys import Keys
+from bot.storage.redis.members import COUNTER_NAMES
+from bot.storage.sql.activity import ActivityHistory, ActivityRow
+from bot.storage.sql.database import Database
+from bot.storage.sql.member_figures import known_members, read_members
+
+Figures = dict[str, int | None]  # None: what is stored is no whole number
+Chunk = tuple[str, list[str]]  # community, subjects
+
+COUNTERS_COMPARED_DAYS = 7  # back from today; every event of these days is still counted in Redis
+_BLOCK = "check-in days b"
+
+
+class Source(Protocol):
+    """One kind of figures."""
+
+    def subjects(self) -> AsyncIterator[Chunk]:
+        """Yield every subject that either store knows, in chunks; one may come again."""
+
+    async def in_redis(self, community: str, subjects: Sequence[str]) -> list[Figures]:
+        """Return the live figures of each subject."""
+
+    async def in_sql(self, community: str, subjects: Sequence[str]) -> list[Figures]:
+        """Return the figures that history says each subject has."""
+
+    def member(self, subject: str) -> str:
+        """Return whose figures these are."""
+
+
+class MemberSource:
+    """Balance, rankings and check-in calendar of each member."""
+
+    def __init__(
+        self, redis: RedisClient, keys: Keys, database: Database, communities: Communities, clock: Clock
+    ) -> None:
+        """Compare as of the community-days of `clock`."""
+        self._redis = redis
+        self._keys = keys
+        self._database = database
+        self._ids = [community.id for community in communities]
+        now_ms = clock.now_ms()
+        self._boards = {
+            community.id: kept_boards(keys, community.id, communities.calendar(community), now_ms)
+            for community in communities
+        }
+
+    async def subjects(self) -> AsyncIterator[Chunk]:
+        """Yield the members of history, then those of Redis."""
+        for community in self._ids:
+            async for members in known_members(self._database, community):
+                yield community, members
+        for store in ("member", "check_in"):
+            async for chunk in scan_store(self._redis, self._keys, store, self._boards):
+                yield chunk
+        for community, boards in self._boards.items():
+            for board in boards:
+                async for members in scan_board(self._redis, board.key):
+                    yield community, members
+
+    async def in_redis(self, community: str, subjects: Sequence[str]) -> list[Figures]:
+        """Return what the live state holds."""
+        boards = self._boards[community]
+        points, calendars, scores = await asyncio.gather(
+            asyncio.gather(*(self._points(community, member) for member in subjects)),
+            asyncio.gather(*(self._calendar(community, member) for member in subjects)),
+            asyncio.gather(*(self._redis.call("ZMSCORE", board.key, *subjects) for board in boards)),
+        )
+        figures: list[Figures] = []
+        for place, (balance, calendar) in enumerate(zip(points, calendars, strict=True)):
+            found = {"balance": _whole(balance), **calendar}
+            for board, of_board in zip(boards, scores, strict=True):
+                found[f"ranking {board.name}"] = _whole(of_board[place])
+            figures.append(_without_zeros(found))
+        return figures
+
+    async def in_sql(self, community: str, subjects: Sequence[str]) -> list[Figures]:
+        """Return what ledger and check-ins sum to."""
+        boards = self._boards[community]
+        members = await read_members(self._database, community, subjects, earliest_day(boards))
+        boards_of_day = _boards_of_day(boards)
+        figures: list[Figures] = []
+        for member in subjects:
+            of_member = members[member]
+            found: Figures = {"balance": of_member.points, "ranking all": of_member.points}
+            sums: dict[str, int] = {}
+            for day, points in of_member.by_day.items():
+                for name in boards_of_day.get(day, ()):
+                    sums[name] = sums.get(name, 0) + points
+            found.update(sums)
+            found.update(_calendar_figures(calendar_fields(of_member.check_ins)))
+            figures.append(_without_zeros(found))
+        return figures
+
+    def member(self, subject: str) -> str:
+        """Return the member, who is the subject."""
+        return subject
+
+    async def _points(self, community: str, member: str) -> bytes | None:
+        points: bytes | None = await self._redis.call(
+            "HGET", self._keys.key("member", community, member), "points"
+        )
+        return points
+
+    async def _calendar(self, community: str, member: str) -> Figures:
+        pairs = await self._redis.call("HGETALL", calendar_key(self._keys, community, member))
+        values = zip(pairs[::2], pairs[1::2], strict=True)
+        return _calendar_figures({name.decode(): _whole(value) for name, value in values})
+
+
+class ActivitySource:
+    """The counters of each member, group and day that Redis still keeps whole.
+
+    A subject is ``<group or ->:<member>:<YYYY-MM-DD>``.
+    """
+
+    def __init__(
+        self, redis: RedisClient, keys: Keys, database: Database, communities: Communities, clock: Clock
+    ) -> None:
+        """Compare as of the community-days of `clock`."""
+        self._redis = redis
+        self._keys = keys
+        self._history = ActivityHistory(database)
+        self._days: dict[str, tuple[date, date]] = {}
+        for community in communities:
+            today = communities.calendar(community).day_of(clock.now_ms()).date
+            first = today - timedelta(days=COUNTERS_COMPARED_DAYS)
+            self._days[community.id] = (first, today + timedelta(days=1))
+
+    async def subjects(self) -> AsyncIterator[Chunk]:
+        """Yield the counters of either store."""
+        for community, (first, last) in self._days.items():
+            async for rows in self._history.days(community, first, last):
+                yield community, [_name_of(row) for row in rows]
+        async for community, names in scan_store(self._redis, self._keys, "day", self._days):
+            from_iso, to_iso = (day.isoformat() for day in self._days[community])
+            kept = [name for name in names if from_iso <= name.rpartition(":")[2] <= to_iso]
+            if kept:
+                yield community, kept
+
+    async def in_redis(self, community: str, subjects: Sequence[str]) -> list[Figures]:
+        """Return the live counters."""
+        keys = [self._keys.key("day", community, name) for name in subjects]
+        rows = await asyncio.gather(*(self._redis.call("HMGET", key, *COUNTER_NAMES) for key in keys))
+        return [_without_zeros(dict(zip(COUNTER_NAMES, map(_whole, row), strict=True))) for row in rows]
+
+    async def in_sql(self, community: str, subjects: Sequence[str]) -> list[Figures]:
+        """Return the counters as drained."""
+        found: dict[str, Figures] = {}
+        members = {self.member(name) for name in subjects}
+        first, last = self._days[community]
+        for row in await self._history.of_members(community, sorted(members), first, last):
+            counts = (row.messages, row.check_ins, row.plays, row.events, row.last_at_ms)
+            found[_name_of(row)] = _without_zeros(dict(zip(COUNTER_NAMES, counts, strict=True)))
+        return [found.get(name, {}) for name in subjects]
+
+    def member(self, subject: str) -> str:
+        """Return the member of the counters."""
+        return subject.partition(":")[2].rpartition(":")[0]
+
+
+def _name_of(row: ActivityRow) -> str:
+    return f"{row.group_id or NO_GROUP}:{row.member}:{row.day}"
+
+
+def explain(label: str, redis: int | None, sql: int | None) -> list[tuple[str, int | None, int | None]]:
+    """Return one difference as a person reads it: 30 days as bits become the days that differ."""
+    if not label.startswith(_BLOCK) or redis is None or sql is None:
+        return [(label, redis, sql)]
+    name = label.removeprefix(_BLOCK[:-1])
+    here, there = calendar_days({name: redis}), calendar_days({name: sql})
+    return [(f"check-in of {day}", int(day in here), int(day in there)) for day in sorted(here ^ there)]
+
+
+def _calendar_figures(fields: Mapping[str, int | None]) -> Figures:
+    figures: Figures = {}
+    for name, value in fields.items():
+        if name.startswith("b"):
+            figures[f"{_BLOCK}{name[1:]}"] = value
+        elif name.startswith("u"):
+            figures[f"make-up cards of {name[1:5]}-{name[5:]}"] = value
+        else:
+            figures["check-ins"] = value
+    return figures
+
+
+def _boards_of_day(boards: Sequence[Board]) -> dict[date, list[str]]:
+    names: dict[date, list[str]] = {}
+    for board in boards:
+        if board.keep_ms:
+            for number in range((board.last - board.first).days + 1):
+                day = board.first + timedelta(days=number)
+                names.setdefault(day, []).append(f"ranking {board.name}")
+    return names
+
+
+def _whole(value: bytes | None) -> int | None:
+    try:
+        return int(value or 0)
+    except ValueError:
+        return None
+
+
+def _without_zeros(figures: Figures) -> Figures:
+    return {label: value for label, value in figures.items() if value != 0}

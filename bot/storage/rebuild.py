@@ -1,0 +1,275 @@
+"""Restores Redis from SQL, while the server runs or not: `run.py rebuild`.
+
+Restored are balances, rankings, check-in calendars with totals and make-up cards, members (joined, left,
+name, greeted), the results of recent check-ins, make-up cards and orders of points (so that a repeat of the
+event or request that caused them has no second effect), the counters of the days still kept, and queued
+deliveries.
+
+How it stays exact while members act: everything in Redis is drained to SQL first. A member is restored by one
+script, which does so only if the member's latest change (`entry`, an outbox id) is still the one that was
+read before that drain; else the member is drained, read and tried again. So nothing that happens meanwhile is
+overwritten, whoever else drains. Doing it twice, or on two machines at once, changes nothing.
+
+What SQL does not know cannot be restored after a loss of Redis' memory:
+
+* what Redis had not drained yet, usually the last quarter of a second;
+* ids of events and the answers kept for repeats: an event of before the loss that a platform repeats after it
+  is counted as a message again, and its handler runs again. Check-ins, make-up cards and orders find their
+  results; a greeting may be said again, as to one who returns;
+* acknowledged events whose handler was late and had not finished;
+* cool-downs and turns of keyword rules, the pace of sends, access tokens (fetched anew);
+* counters that grew between the loss and the rebuild where history had more: the greater figure stays.
+
+What members do between a loss and the rebuild counts on top of their history, except that Redis then did not
+know of it: a check-in of that time may be the second of its day. Rebuild before letting members in again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from bot.clock import Clock
+from bot.communities import Communities
+from bot.model import Community
+from bot.storage.drain import Drain
+from bot.storage.redis.boards import Board, earliest_day, kept_boards
+from bot.storage.redis.check_ins import (
+    calendar_fields,
+    calendar_key,
+    day_results_key,
+    make_up_key,
+    make_up_memory_ms,
+)
+from bot.storage.redis.client import RedisClient
+from bot.storage.redis.inbox import COUNTERS_KEPT_MS, NO_GROUP
+from bot.storage.redis.key_scan import scan_board, scan_store
+from bot.storage.redis.keys import Keys
+from bot.storage.redis.link import Value
+from bot.storage.redis.members import COUNTER_NAMES
+from bot.storage.redis.points import REVERSAL_MEMORY_MS, grant_key
+from bot.storage.sql.activity import ActivityHistory, ActivityRow
+from bot.storage.sql.database import Database
+from bot.storage.sql.deliveries import Delivery, DeliveryHistory
+from bot.storage.sql.member_figures import MemberFigures, known_members, read_members
+from bot.storage.sql.recent_effects import Order, PaidCheckIn, recent_check_ins, recent_orders
+
+_DAY_MS = 86_400_000
+_MOST_TRIES = 50  # of a member who acts each time between two looks
+_MOST_SHARDS = 1024
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What was restored, as numbers; `busy` names members who never stood still: call again."""
+
+    members: int = 0
+    check_ins: int = 0
+    orders: int = 0
+    counters: int = 0
+    deliveries: int = 0
+    busy: list[str] = field(default_factory=list)
+
+
+async def rebuild(  # noqa: PLR0917 - the parts of one deployment, none of them optional
+    redis: RedisClient,
+    keys: Keys,
+    database: Database,
+    drain: Drain,
+    communities: Communities,
+    clock: Clock,
+    *,
+    event_memory_ms: int,
+) -> Rebuilt:
+    """Restore the communities' live state and return what was done.
+
+    Also after `storage.shards` was changed: what waits in shards that no longer exist is drained as well.
+
+    Raises:
+        StoreUnavailableError: A store is away; nothing is lost, call again.
+    """
+    await Drain(redis, Keys(_MOST_SHARDS), database).flush_all()
+    work = _Rebuild(redis, keys, database, drain, clock.now_ms(), event_memory_ms)
+    for community in communities:
+        await work.community(community, communities)
+    await work.strangers()
+    return work.rebuilt
+
+
+@dataclass(slots=True)
+class _Rebuild:
+    """One run."""
+
+    redis: RedisClient
+    keys: Keys
+    database: Database
+    drain: Drain
+    now_ms: int
+    event_memory_ms: int
+    rebuilt: Rebuilt = field(default_factory=Rebuilt)
+    boards: dict[str, list[Board]] = field(default_factory=dict)
+
+    async def community(self, community: Community, communities: Communities) -> None:
+        """Restore one community: first what keeps effects from happening twice."""
+        calendar = communities.calendar(community)
+        today = calendar.day_of(self.now_ms).date
+        self.boards[community.id] = kept_boards(self.keys, community.id, calendar, self.now_ms)
+        async for orders in recent_orders(self.database, community.id, self.now_ms - self.event_memory_ms):
+            await asyncio.gather(*(self._order(community.id, order) for order in orders))
+        async for members in known_members(self.database, community.id):
+            await self._members(community.id, members)
+            await self._results(community, members, today)
+        first = today - timedelta(days=COUNTERS_KEPT_MS // _DAY_MS - 1)
+        history = ActivityHistory(self.database)
+        async for rows in history.days(community.id, first, today + timedelta(days=1)):
+            await asyncio.gather(*(self._counters(row) for row in rows))
+        async for deliveries in DeliveryHistory(self.database).queued(community.id):
+            await asyncio.gather(*(self._delivery(delivery) for delivery in deliveries))
+
+    async def strangers(self) -> None:
+        """Take away what Redis says of members of whom history knows nothing."""
+        async for community, members in self._in_redis():
+            since = earliest_day(self.boards[community])
+            figures = await read_members(self.database, community, members, since)
+            unknown = [member for member, found in figures.items() if found == MemberFigures()]
+            if unknown:
+                await self._members(community, unknown)
+
+    async def _in_redis(self) -> AsyncIterator[tuple[str, list[str]]]:
+        for store in ("member", "check_in"):
+            async for chunk in scan_store(self.redis, self.keys, store, self.boards):
+                yield chunk
+        for community, boards in self.boards.items():
+            for board in boards:
+                async for members in scan_board(self.redis, board.key):
+                    yield community, members
+
+    # ------------------------------------------------------------ members
+
+    async def _members(self, community: str, members: Sequence[str]) -> None:
+        """Restore members, those who act meanwhile after another look at history."""
+        pending = list(members)
+        since = earliest_day(self.boards[community])
+        for _ in range(_MOST_TRIES):
+            latest = await asyncio.gather(*(self._latest_change(community, member) for member in pending))
+            await self.drain.flush(community)
+            figures = await read_members(self.database, community, pending, since)
+            restored = await asyncio.gather(
+                *(
+                    self._member(community, member, entry, figures[member])
+                    for member, entry in zip(pending, latest, strict=True)
+                )
+            )
+            pending = [member for member, done in zip(pending, restored, strict=True) if not done]
+            self.rebuilt.members += sum(restored)
+            if not pending:
+                return
+        self.rebuilt.busy.extend(f"{community} {member}" for member in pending)
+
+    async def _latest_change(self, community: str, member: str) -> bytes:
+        key = self.keys.key("member", community, member)
+        return await self.redis.call("HGET", key, "entry") or b""
+
+    async def _member(self, community: str, member: str, entry: bytes, figures: MemberFigures) -> int:
+        boards = self.boards[community]
+        days = [part for pair in calendar_fields(figures.check_ins).items() for part in pair]
+        sums: list[Value] = []
+        for board in boards:
+            sums += [_sum(figures, board), board.keep_ms]
+        done: int = await self.redis.script(
+            "restore_member",
+            [
+                self.keys.key("member", community, member),
+                calendar_key(self.keys, community, member),
+                *(board.key for board in boards),
+            ],
+            [
+                member, entry, figures.points, int(figures.known),
+                figures.name, _text(figures.joined_at_ms), _text(figures.left_at_ms), figures.joins,
+                len(days), *days, *sums,
+            ],
+        )  # fmt: skip
+        return done
+
+    # ------------------------------------------------------------ results, so that nothing happens twice
+
+    async def _results(self, community: Community, members: Sequence[str], today: date) -> None:
+        kept_days = make_up_memory_ms(community.check_in) // _DAY_MS
+        recent = await recent_check_ins(
+            self.database, community.id, members, today - timedelta(days=kept_days)
+        )
+        await asyncio.gather(*(self._result(community, paid, today) for paid in recent))
+
+    async def _result(self, community: Community, paid: PaidCheckIn, today: date) -> None:
+        row = paid.row
+        balance = paid.balance
+        if balance is None:  # it gave no points: what the member has now is the nearest to what they had
+            points = await self.redis.call(
+                "HGET", self.keys.key("member", row.community, row.member), "points"
+            )
+            balance = int(points or 0)
+        if row.made_up:
+            key = make_up_key(self.keys, row.community, row.member, row.cause)
+            result = f"{row.streak} {row.total} {paid.cost} {paid.bonus} {balance} {row.day}"
+            memory_ms = make_up_memory_ms(community.check_in)
+            done = await self.redis.call("SET", key, result, "NX", "PX", memory_ms)
+        elif (today - row.day).days < COUNTERS_KEPT_MS // _DAY_MS:
+            key = day_results_key(self.keys, row.community, row.day.isoformat())
+            figures = f"{row.streak} {row.total} {row.rank} {row.points} {paid.bonus} {balance}"
+            done, _ = await asyncio.gather(
+                self.redis.call("HSETNX", key, row.member, f"{figures}|{row.cause}"),
+                self.redis.call("PEXPIRE", key, COUNTERS_KEPT_MS, "NX"),
+            )
+        else:
+            return
+        self.rebuilt.check_ins += bool(done)
+
+    async def _order(self, community: str, order: Order) -> None:
+        memory_ms = REVERSAL_MEMORY_MS if order.reverses else self.event_memory_ms
+        left_ms = order.made_at_ms + memory_ms - self.now_ms
+        if left_ms > 0:
+            key = grant_key(self.keys, community, order.member, cause=order.cause, reverses=order.reverses)
+            done = await self.redis.call("SET", key, order.balance_after, "NX", "PX", left_ms)
+            self.rebuilt.orders += bool(done)
+
+    # ------------------------------------------------------------ counters and deliveries
+
+    async def _counters(self, row: ActivityRow) -> None:
+        key = self.keys.key("day", row.community, row.group_id or NO_GROUP, row.member, row.day.isoformat())
+        counts = (row.messages, row.check_ins, row.plays, row.events, row.last_at_ms)
+        pairs = [part for pair in zip(COUNTER_NAMES, counts, strict=True) for part in pair]
+        self.rebuilt.counters += await self.redis.script(
+            "restore_counters", [key], [COUNTERS_KEPT_MS, *pairs]
+        )
+
+    async def _delivery(self, delivery: Delivery) -> None:
+        prefix = self.keys.prefix(delivery.community)
+        fields: dict[str, Value] = {
+            "community": delivery.community, "channel": delivery.channel, "user_id": delivery.user_id,
+            "member": delivery.member, "cause": delivery.cause, "state": delivery.state,
+            "route": delivery.route, "reason": delivery.reason, "attempts": delivery.attempts,
+            "created_at_ms": delivery.created_at_ms, "updated_at_ms": delivery.updated_at_ms,
+            "parts": delivery.parts, "next_part": delivery.next_part,
+        }  # fmt: skip
+        self.rebuilt.deliveries += await self.redis.script(
+            "restore_delivery",
+            [f"{prefix}delivery:{delivery.id}", f"{prefix}due", f"{prefix}due:order"],
+            [
+                delivery.id, self.now_ms, delivery.created_at_ms, delivery.channel, delivery.user_id,
+                *(part for pair in fields.items() for part in pair),
+            ],
+        )  # fmt: skip
+
+
+def _sum(figures: MemberFigures, board: Board) -> Value:
+    """Return the member's sum in a ranking, '' where the ledger has no entry for it."""
+    if not board.keep_ms:
+        return figures.points if figures.points or figures.by_day else ""
+    points = [points for day, points in figures.by_day.items() if board.first <= day <= board.last]
+    return sum(points) if points else ""
+
+
+def _text(at_ms: int | None) -> Value:
+    return "" if at_ms is None else at_ms

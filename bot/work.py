@@ -1,0 +1,165 @@
+"""Work: a handler runs, in the order of its chat, and its reply is decided; late ones find another way.
+
+Dies here, at any line: the event stays open or on the queue, its handler runs again, and every effect is
+idempotent under the event's id. Comes twice: the first decision stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+
+import structlog
+
+from bot.case import Case, Outcome, Parts
+from bot.codec import EventCodec, encode_answer
+from bot.delivery.routes import REST_DELAY_MS, Division
+from bot.errors import StoreUnavailableError
+from bot.model import Reply
+from bot.order import ChatOrder, Place
+from bot.routing.context import Context
+from bot.routing.router import Route
+from bot.storage.redis.deliveries import Delivery
+from bot.storage.redis.inbox import Decision, Standing, Taken
+
+_log = structlog.get_logger("huoqun")
+
+LEASE_MS = 15_000  # of a late handler; renewed while it runs, so this is how long a crash delays its answer
+HANDLER_LIMIT_S = 300.0  # a handler that takes longer has failed
+
+
+async def _apologise(ctx: Context) -> Reply:
+    return ctx.say("common.failed")
+
+
+_GIVEN_UP = Route("given_up", _apologise)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A handler at work in this process."""
+
+    task: asyncio.Task[Decision]
+    place: Place
+
+
+class Work:
+    """Runs handlers."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._codec = EventCodec()
+        self._order = ChatOrder()
+        self._running: dict[str, Running] = {}
+
+    async def do(self, case: Case, taken: Taken, begun_s: float) -> Outcome:
+        """Run the handler, or join it where it runs already, until the soft deadline.
+
+        `begun_s` is the loop's time of the first byte, from which the deadline runs. A handler that is late
+        is not cancelled: its event is put on the queue, in one step with the acknowledgement.
+
+        Raises:
+            StoreUnavailableError: Redis is away; nothing may be acknowledged.
+        """
+        event, loop = case.event, asyncio.get_running_loop()
+        running = self._running.get(event.id)
+        if running is None:
+            place = self._order.enter(f"{event.channel}:{event.group_id or event.user_id}")
+            task = loop.create_task(self._handle(case, taken, place), name=f"handle {event.id}")
+            running = self._running[event.id] = Running(task, place)
+            task.add_done_callback(partial(self._ended, event.id))
+        left_s = max(0.0, begun_s + self._parts.soft_deadline_s - loop.time())
+        await asyncio.wait((running.task,), timeout=left_s)
+        if running.task.done():
+            return Outcome(running.task.result(), case.route.name, "answered")
+        running.place.leave()
+        decision = await self._parts.stores.inbox.defer(
+            case.ticket, self._parts.clock.now_ms(), LEASE_MS, self._codec.encode(event)
+        )
+        self._keep_lease(case, running.task)
+        return Outcome(decision, case.route.name, "late")
+
+    def _ended(self, event_id: str, task: asyncio.Task[Decision]) -> None:
+        """Forget a handler; a store that went away under a late one is no news, the queue still has it."""
+        del self._running[event_id]
+        if not task.cancelled():
+            task.exception()
+
+    async def _handle(self, case: Case, taken: Taken, place: Place) -> Decision:
+        """Run the handler in its place and decide; a reply that comes too late goes to delivery."""
+        try:
+            await place.wait(self._parts.soft_deadline_s)
+            reply = await self._reply(case, taken)
+            return await self._decide(case, reply)
+        finally:
+            place.leave()
+
+    async def _reply(self, case: Case, taken: Taken) -> Reply | None:
+        context = self._parts.context(case, taken)
+        try:
+            async with asyncio.timeout(HANDLER_LIMIT_S):
+                return await self._parts.dispatcher.answer(context, case.route)
+        except TimeoutError:
+            await _log.aerror("handler gave no answer in time", id=case.event.id, handler=case.route.name)
+            return context.say("common.failed")
+
+    def _keep_lease(self, case: Case, task: asyncio.Task[Decision]) -> None:
+        """Renew the lease of a queued event for as long as its handler runs here."""
+        renewal = asyncio.create_task(self._renew(case), name=f"lease {case.event.id}")
+        task.add_done_callback(lambda _: renewal.cancel())
+
+    async def _renew(self, case: Case) -> None:
+        while True:
+            await asyncio.sleep(LEASE_MS / 3000)
+            until_ms = self._parts.clock.now_ms() + LEASE_MS
+            with suppress(StoreUnavailableError):  # another may take the event over; that is harmless
+                await self._parts.late.renew(case.ticket.community, case.event.id, until_ms)
+
+    async def _decide(self, case: Case, reply: Reply | None) -> Decision:
+        """Settle the answer; what the HTTP answer cannot carry becomes a delivery in the same step.
+
+        Dies here: the event is open or queued, and its handler runs again. Comes twice: the first decision
+        stands; a second reply to a queued event finds it finished.
+        """
+        now_ms = self._parts.clock.now_ms()
+        division = case.divide(reply)
+        rest = self._compose(case, division, now_ms)
+        answer = encode_answer(division.passive)
+        decision = await self._parts.stores.inbox.settle(
+            case.ticket, now_ms, answer, rest, now_ms + REST_DELAY_MS
+        )
+        if not decision.answer:  # it was acknowledged without an answer: all of the reply goes another way
+            whole = self._compose(case, case.divide(reply, inline=False), now_ms)
+            await self._parts.late.finish(case.ticket.community, case.event.id, whole, now_ms)
+        return decision
+
+    def _compose(self, case: Case, division: Division, now_ms: int) -> Delivery | None:
+        return self._parts.composer.compose(case.event, case.ticket.community, division.rest, now_ms)
+
+    async def run_again(self, raw: bytes) -> None:
+        """Run the handler of a queued event whose process died; see `bot.late_worker`."""
+        event = self._codec.decode(raw)
+        if event.id in self._running:
+            return
+        case = self._parts.case(self._parts.platforms[event.channel], event, self._parts.clock.now_ms())
+        place = self._order.enter(f"{event.channel}:{event.group_id or event.user_id}")
+        task = asyncio.create_task(self._handle(case, Taken(Standing.OPEN), place), name=f"again {event.id}")
+        self._running[event.id] = Running(task, place)
+        task.add_done_callback(partial(self._ended, event.id))
+        self._keep_lease(case, task)
+        await asyncio.wait((task,))
+
+    async def give_up(self, raw: bytes) -> None:
+        """Answer a queued event, whose handler ended its process each time it ran, with an apology."""
+        event = self._codec.decode(raw)
+        case = self._parts.case(self._parts.platforms[event.channel], event, self._parts.clock.now_ms())
+        case = replace(case, route=_GIVEN_UP)
+        await self._decide(case, await self._reply(case, Taken(Standing.OPEN)))
+
+    async def finish(self, grace_s: float) -> None:
+        """Let running handlers end before the process does; what is late then stays on the queue."""
+        tasks = [running.task for running in self._running.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace_s)

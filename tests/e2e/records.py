@@ -1,0 +1,93 @@
+"""What is in the stores of a running server, read beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from sqlalchemy import Table, select
+
+from bot.storage.redis.client import RedisClient
+from bot.storage.redis.keys import Keys
+from bot.storage.sql import tables
+from bot.storage.sql.database import Database
+
+Row = dict[str, Any]
+_SHARDS = 64
+_PASSING = ("lease", "token", "pace")  # kept by background work, whatever comes in
+
+
+class Records:
+    """Both stores of one server."""
+
+    def __init__(self, redis: RedisClient, database: Database) -> None:
+        self.redis, self.database = redis, database
+        self._keys = Keys(_SHARDS)
+
+    async def rows(self, table: Table, **equal: object) -> list[Row]:
+        """Rows of a table whose columns are `equal`, in the order of the primary key."""
+        query = select(table).order_by(*table.primary_key.columns)
+        for column, value in equal.items():
+            query = query.where(table.c[column] == value)
+        return [dict(row._mapping) for row in await self.database.fetch(query)]
+
+    async def drained(self, **equal: object) -> Drained:
+        """What SQL holds of members once nothing waits in Redis any more."""
+        await self.until_drained()
+        return Drained(
+            ledger=await self.rows(tables.ledger, **equal),
+            check_ins=await self.rows(tables.check_ins, **equal),
+            activity=await self.rows(tables.activity, **equal),
+        )
+
+    async def until_drained(self, limit_s: float = 15.0) -> None:
+        """Wait until everything that has happened is in SQL."""
+
+        async def nothing_waits() -> bool:
+            sizes = await asyncio.gather(
+                *(self.redis.call("XLEN", self._keys.of_shard(n, "outbox")) for n in range(_SHARDS)),
+                *(self.redis.call("SCARD", self._keys.of_shard(n, "unwritten")) for n in range(_SHARDS)),
+            )
+            return not any(sizes)
+
+        await until(nothing_waits, "the drain", limit_s)
+
+    async def everything(self) -> dict[str, object]:
+        """Every row and every key with its value: equal before and after what had no effect."""
+        await self.until_drained()
+        state: dict[str, object] = {}
+        for table in tables.metadata.sorted_tables:
+            state[table.name] = await self.rows(table)
+        async for chunk in self.redis.scan("*"):
+            names = [name for name in chunk if not any(word in name for word in _PASSING)]
+            values = await asyncio.gather(*(self.redis.call("DUMP", name) for name in names))
+            state.update(zip(names, values, strict=True))
+        return state
+
+
+class Drained:
+    """Rows of SQL, in the order of their keys."""
+
+    def __init__(self, ledger: list[Row], check_ins: list[Row], activity: list[Row]) -> None:
+        self.ledger, self.check_ins, self.activity = ledger, check_ins, activity
+
+    @property
+    def deltas(self) -> list[tuple[str, int]]:
+        """(reason, points) of every ledger row."""
+        return [(row["reason"], row["delta"]) for row in self.ledger]
+
+    @property
+    def messages(self) -> int:
+        """How many messages were counted."""
+        return sum(row["messages"] for row in self.activity)
+
+
+async def until(condition: Callable[[], Awaitable[bool]], what: str, limit_s: float = 15.0) -> float:
+    """Wait until `condition` holds, at most `limit_s`; return how many seconds it took."""
+    begun_s = time.monotonic()
+    while not await condition():
+        assert time.monotonic() - begun_s < limit_s, f"not within {limit_s:g} s: {what}"
+        await asyncio.sleep(0.01)
+    return time.monotonic() - begun_s
