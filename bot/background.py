@@ -41,8 +41,8 @@ class Background:
                 await job(self._stop)
             except StoreError as error:
                 await _log.awarning("background job waits for its store", job=name, error=str(error))
-            except Exception:  # noqa: BLE001 - one fault must not end the job for good
-                await _log.aerror("background job failed", job=name, exc_info=True)
+            except Exception as error:  # noqa: BLE001 - one fault must not end the job for good
+                await _log.aerror("background job failed", job=name, exc_info=error)
             await wait_for(self._stop, _PAUSE_AFTER_FAULT_S)
 
 

@@ -75,6 +75,11 @@ class Catalog:
         """The languages that have texts."""
         return frozenset(self._entries)
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """Every key that has a text."""
+        return frozenset(self._fallback)
+
     def text(self, language: str, key: str, /, *, pick_by: str = "", **values: object) -> str:
         """Return the text of `key` with `values` in the places of its placeholders.
 

@@ -100,11 +100,13 @@ class Cli:
 
         try:
             config = load_config(path, os.environ)
-            check_program(config, self.routers(config), load_catalog())
+            warnings = check_program(config, self.routers(config), load_catalog())
         except ConfigError as error:
             for fault in error.faults:
                 click.echo(str(fault))
             sys.exit(WRONG)
+        for warning in warnings:
+            click.echo(f"warning: {warning}")
         click.echo(f"{path}: well")
 
     def _verify(self, path: Path, *, as_json: bool) -> None:

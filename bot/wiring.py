@@ -189,6 +189,8 @@ def start_background(service: Service, *, sends: bool = True) -> None:
         clients = open_clients(
             service.config.channels, session, TokenStore(service.redis, service.keys), parts.clock
         )
+        for client in clients.values():
+            service.resources.push_async_callback(client.close)
         sender = Sender(
             service.deliveries,
             PaceStore(service.redis, service.keys),

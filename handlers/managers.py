@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from dataclasses import dataclass, replace
+
 from bot.errors import RefusedError
 from bot.model import KeywordRule, Reply
-from bot.routing.context import Context
+from bot.routing.context import Context, Question
+from bot.routing.keyword_match import Match, order_key
 from bot.routing.keyword_rule import check_rule
-from bot.routing.router import Router
+from bot.routing.router import Route, Router
 from bot.storage.redis.points import MOST_POINTS
 from handlers.names import display_member
 
 router = Router("managers")
 
+_WORD = re.compile(r"\S+")
+_NUMBER = re.compile(r"([-－−]|[+＋])?(\d+)分?")
 _NUMBER_DIGITS = len(str(MOST_POINTS))
+# Chinese is written without spaces, so the one behind a command word is forgotten easily.
+_SPACE_FORGOTTEN = re.compile(r"(?P<keyword>关键词[^=]+=.)|(?P<delete>删关键词.)|(?P<grant>加分\D+\d)")
 
 
 @router.command("关键词", "keyword", takes_text=True, for_managers=True)
@@ -25,62 +34,80 @@ async def add_keyword(ctx: Context) -> Reply:
     faults = check_rule(rule, commands=ctx.command_words, normalise=ctx.normaliser.normalise)
     if faults:
         return ctx.say("keyword.refused", problem=faults[0].text(ctx.language))
-    replaced = await ctx.stores.keyword_rules.put_single(ctx.community.id, rule, created_by=ctx.event.member_id)
+    before = _same_trigger(ctx, trigger)
+    if before is not None:
+        rule = replace(rule, triggers=before.rule.triggers)
+    replaced = await ctx.stores.keyword_rules.put_single(
+        ctx.community.id, rule, created_by=ctx.event.member_id
+    )
     key = "keyword.replaced" if replaced else "keyword.added"
-    return ctx.say(key, trigger=trigger, answer=answer)
+    said = ctx.text(key, trigger=trigger, answer=answer)
+    other = _answers_first(ctx, trigger, before)
+    if other is not None:
+        said += f"\n{ctx.text('keyword.hidden', other=other.trigger)}"
+    return Reply.text(said)
 
 
 @router.command("删关键词", "delkeyword", takes_text=True, for_managers=True)
 async def delete_keyword(ctx: Context) -> Reply:
-    """Take the trigger out of every rule; a rule without triggers left is deleted."""
+    """Take the trigger, however it is spelt, out of every rule; a rule without triggers left is deleted."""
     trigger = ctx.rest_as_sent
     if not trigger:
         return ctx.say("keyword.delete_form")
-    deleted = await ctx.stores.keyword_rules.remove_trigger(ctx.community.id, trigger)
+    form = ctx.normaliser.normalise(trigger)
+    known = ctx.keywords.explain(form, ctx.event.sent_at_ms, ctx.event.group_id)
+    written = {one.match.trigger for one in known if ctx.normaliser.normalise(one.match.trigger) == form}
+    deleted = 0
+    for spelling in (trigger, *sorted(written - {trigger})):
+        deleted += await ctx.stores.keyword_rules.remove_trigger(ctx.community.id, spelling)
     return ctx.say("keyword.deleted" if deleted else "keyword.not_found", trigger=trigger)
 
 
 @router.command("加分", "grant", takes_text=True, for_managers=True)
 async def grant(ctx: Context) -> Reply:
     """Give a member points, or take them with a negative number; the ledger keeps who and why."""
-    words = ctx.rest.split(None, 2)
-    if len(words) < 2:
-        return ctx.say("grant.form")
-    who, number = words[0].removeprefix("@"), words[1]
-    note = words[2] if len(words) > 2 else ""
-    delta = _whole_number(number)
-    if delta is None:
+    order = _order(ctx.rest_as_sent)
+    if order is None:
+        return ctx.say("grant.bad_number" if len(ctx.rest.split()) > 1 else "grant.form", most=MOST_POINTS)
+    if order.delta is None:
         return ctx.say("grant.bad_number", most=MOST_POINTS)
-    found = await _find(ctx, who)
-    if len(found) != 1:
-        if not found:
-            return ctx.say("grant.not_found", member=who)
-        ids = "、".join(member.partition(":")[2] for member, _ in found)
-        return ctx.say("grant.ambiguous", count=len(found), member=who, ids=ids)
-    member, name = found[0]
-    shown = display_member(name, member)
-    try:
-        granted = await ctx.stores.points.grant(
-            ctx.community,
-            member,
-            delta,
-            reason="grant",
-            cause=ctx.event.id,
-            day=ctx.day,
-            at_ms=ctx.event.sent_at_ms,
-            operator=ctx.event.member_id,
-            note=note,
-        )
-    except RefusedError:
-        balance = await ctx.stores.points.balance(ctx.community.id, member)
-        return ctx.say("grant.poor", member=shown, balance=balance)
-    return ctx.say(
-        "grant.done",
-        member=shown,
-        delta=f"{delta:+d}",
-        balance=granted.balance,
-        note=note or ctx.text("grant.no_note"),
-    )
+    found = await _find(ctx, order.who)
+    if not found:
+        return ctx.say("grant.not_found", member=order.who)
+    if len(found) > 1:
+        ids = "、".join(member for member, _ in found)
+        return ctx.say("grant.ambiguous", count=len(found), member=order.who, ids=ids)
+    return await _carry_out(ctx, order, *found[0])
+
+
+@router.text
+def show_form(question: Question) -> Route | None:
+    """Show managers the right form where they forgot the space behind the command."""
+    if question.event.member_id not in question.community.managers:
+        return None
+    found = _SPACE_FORGOTTEN.match(question.text)
+    event = question.event
+    if found is None or question.keywords.best(question.text, event.sent_at_ms, event.group_id) is not None:
+        return None
+    return Route("managers.show_form", _FORMS[found.lastgroup or ""])
+
+
+async def _keyword_form(ctx: Context) -> Reply:
+    return ctx.say("keyword.form")
+
+
+async def _delete_form(ctx: Context) -> Reply:
+    return ctx.say("keyword.delete_form")
+
+
+async def _grant_form(ctx: Context) -> Reply:
+    return ctx.say("grant.form")
+
+
+_FORMS = {"keyword": _keyword_form, "delete": _delete_form, "grant": _grant_form}
+
+
+# ---------------------------------------------------------------- keywords
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -91,16 +118,96 @@ def _split(text: str) -> tuple[str, str]:
     return text[: min(places)].strip(), text[min(places) + 1 :].strip()
 
 
-def _whole_number(text: str) -> int | None:
-    digits = text.removeprefix("+").removeprefix("-")
-    if not (digits.isdecimal() and len(digits) <= _NUMBER_DIGITS):
+def _same_trigger(ctx: Context, trigger: str) -> Match | None:
+    """Return the rule whose one trigger reads the same to members, such as WiFi for wifi; it is replaced.
+
+    The index may be half a second old: then the other spelling becomes a second rule.
+    """
+    form = ctx.normaliser.normalise(trigger)
+    for found in ctx.keywords.match(form, ctx.event.sent_at_ms, ctx.event.group_id):
+        if len(found.rule.triggers) == 1 and ctx.normaliser.normalise(found.trigger) == form:
+            return found
+    return None
+
+
+def _answers_first(ctx: Context, trigger: str, replaced: Match | None) -> Match | None:
+    """Return the rule that answers a message of just the trigger before the saved rule does."""
+    form = ctx.normaliser.normalise(trigger)
+    own_id = replaced.rule.id if replaced else sys.maxsize
+    own = Match(KeywordRule(triggers=(trigger,), answers=("",), id=own_id), trigger, len(form), "contains")
+    for found in ctx.keywords.match(form, ctx.event.sent_at_ms, ctx.event.group_id):
+        if found.rule.id != own_id:
+            return found if order_key(found) < order_key(own) else None
+    return None
+
+
+# ---------------------------------------------------------------- points
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What a manager wrote; `delta` is None for a number that cannot be given."""
+
+    who: str
+    delta: int | None
+    note: str
+
+
+def _order(text: str) -> _Order | None:
+    """Read ``who number note``: the number is the first word that is one, so that names may have spaces."""
+    for word in list(_WORD.finditer(text))[1:]:
+        number = _NUMBER.fullmatch(word[0])
+        if number:
+            who = text[: word.start()].strip().lstrip("@＠")
+            return _Order(who, _delta(number), text[word.end() :].strip())
+    return None
+
+
+def _delta(number: re.Match[str]) -> int | None:
+    digits = number[2]
+    if len(digits) > _NUMBER_DIGITS or not 0 < int(digits) <= MOST_POINTS:
         return None
-    number = int(text)
-    return number if 0 < abs(number) <= MOST_POINTS else None
+    return int(digits) if number[1] in {None, "+", "＋"} else -int(digits)
 
 
 async def _find(ctx: Context, who: str) -> list[tuple[str, str]]:
-    """Return (member id, name) of those meant by a member id, an account or a name."""
-    await ctx.stores.drain.flush(ctx.community.id)
-    found = await ctx.stores.member_history.find(ctx.community.id, who)
-    return [(member.member, member.name) for member in found]
+    """Return (member id, name) of those meant by a member id, an account or a name.
+
+    An order that was carried out before means whom it meant then, whoever else is called so by now.
+    """
+    community = ctx.community.id
+    await ctx.stores.drain.flush(community)
+    done = await ctx.stores.ledger.by_cause(community, ctx.event.id)
+    spellings = [done[0].member] if done else dict.fromkeys((who, ctx.normaliser.half_width(who)))
+    for spelling in spellings:
+        found = await ctx.stores.member_history.find(community, spelling)
+        if found:
+            return [(member.member, member.name) for member in found]
+    return []
+
+
+async def _carry_out(ctx: Context, order: _Order, member: str, name: str) -> Reply:
+    assert order.delta is not None
+    shown = display_member(name, member)
+    try:
+        granted = await ctx.stores.points.grant(
+            ctx.community,
+            member,
+            order.delta,
+            reason="grant",
+            cause=ctx.event.id,
+            day=ctx.day,
+            at_ms=ctx.event.sent_at_ms,
+            operator=ctx.event.member_id,
+            note=order.note,
+        )
+    except RefusedError:
+        balance = await ctx.stores.points.balance(ctx.community.id, member)
+        return ctx.say("grant.poor", member=shown, balance=balance, points=abs(order.delta))
+    return ctx.say(
+        "grant.given" if order.delta > 0 else "grant.taken",
+        member=shown,
+        points=abs(order.delta),
+        balance=granted.balance,
+        note=order.note or ctx.text("grant.no_note"),
+    )

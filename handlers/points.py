@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from bot.model import Reply
+import asyncio
+
+from bot.model import LedgerEntry, Reply
 from bot.routing.context import Context
 from bot.routing.router import Router
-from bot.storage.redis.points import Span
+from bot.storage.redis.points import Placed, Span
 from handlers.names import display_member
 
 router = Router("points")
@@ -13,11 +15,13 @@ router = Router("points")
 _PAGE_ROWS = 10
 _MOST_PAGES = 100
 _RANKING_ROWS = 10
+_NOTE_CHARACTERS = 30  # of a page's row; the whole note stands in the ledger
+_REASONS = frozenset({"check_in", "milestone", "make_up", "grant", "reversal"})
 _SPANS = {
     "": Span.ALL,
-    "今日": Span.DAY, "今天": Span.DAY, "日": Span.DAY, "today": Span.DAY, "day": Span.DAY,
-    "本周": Span.WEEK, "周": Span.WEEK, "week": Span.WEEK,
-    "本月": Span.MONTH, "月": Span.MONTH, "month": Span.MONTH,
+    "今日": Span.DAY, "今天": Span.DAY, "日": Span.DAY, "日榜": Span.DAY, "today": Span.DAY, "day": Span.DAY,
+    "本周": Span.WEEK, "周": Span.WEEK, "周榜": Span.WEEK, "week": Span.WEEK,
+    "本月": Span.MONTH, "月": Span.MONTH, "月榜": Span.MONTH, "month": Span.MONTH,
     "总": Span.ALL, "总榜": Span.ALL, "all": Span.ALL,
 }  # fmt: skip
 
@@ -26,8 +30,9 @@ _SPANS = {
 async def show_balance(ctx: Context) -> Reply:
     """Say how many points the member has, and their place of all."""
     points, community, member = ctx.stores.points, ctx.community.id, ctx.event.member_id
-    balance = await points.balance(community, member)
-    placed = await points.place(community, Span.ALL, ctx.day, member)
+    balance, placed = await asyncio.gather(
+        points.balance(community, member), points.place(community, Span.ALL, ctx.day, member)
+    )
     place = ctx.text("points.place", place=placed.place) if placed else ""
     return ctx.say("points.balance", balance=balance, place=place)
 
@@ -35,28 +40,26 @@ async def show_balance(ctx: Context) -> Reply:
 @router.command("明细", "积分明细", "ledger", takes_text=True)
 async def show_ledger(ctx: Context) -> Reply:
     """Show one page of the member's ledger, newest first."""
-    if ctx.rest and not (ctx.rest.isdecimal() and 0 < int(ctx.rest) <= _MOST_PAGES):
+    number = _page_number(ctx.rest)
+    if number is None:
         return ctx.say("ledger.bad_page", most=_MOST_PAGES)
-    number = int(ctx.rest or 1)
     community, member = ctx.community.id, ctx.event.member_id
     await ctx.stores.drain.flush(community)
     page = await ctx.stores.ledger.page(community, member=member, limit=_PAGE_ROWS)
     for _ in range(number - 1):
         if page.next_cursor is None:
-            return ctx.say("ledger.end")
+            return ctx.say("ledger.end" if page.items else "ledger.empty")
         page = await ctx.stores.ledger.page(
             community, member=member, cursor=page.next_cursor, limit=_PAGE_ROWS
         )
     if not page.items:
         return ctx.say("ledger.empty")
     balance = await ctx.stores.points.balance(community, member)
-    lines = [ctx.text("ledger.title", page=number, balance=balance)]
-    for entry in page.items:
-        at = ctx.calendar.local(entry.at_ms).strftime("%m-%d %H:%M")
-        reason = ctx.text(f"reason.{entry.reason}")
-        note = f"（{entry.note}）" if entry.note else ""
-        lines.append(ctx.text("ledger.row", at=at, delta=f"{entry.delta:+d}", reason=f"{reason}{note}"))
-    if page.next_cursor is not None:
+    lines = [
+        ctx.text("ledger.title", page=number, balance=balance),
+        *(_row(ctx, entry) for entry in page.items),
+    ]
+    if page.next_cursor is not None and number < _MOST_PAGES:
         lines.append(ctx.text("ledger.more", page=number + 1))
     return Reply.text("\n".join(lines))
 
@@ -64,21 +67,53 @@ async def show_ledger(ctx: Context) -> Reply:
 @router.command("排行", "排行榜", "rank", takes_text=True)
 async def show_ranking(ctx: Context) -> Reply:
     """Show the members with the most points gained today, this week, this month or ever."""
-    span = _SPANS.get(ctx.rest.strip().casefold())
+    span = _SPANS.get(ctx.normaliser.normalise(ctx.rest))
     if span is None:
         return ctx.say("ranking.bad_span")
     points, community = ctx.stores.points, ctx.community.id
-    rows = await points.ranking(community, span, ctx.day, _RANKING_ROWS)
+    rows, mine = await asyncio.gather(
+        points.ranking(community, span, ctx.day, _RANKING_ROWS),
+        points.place(community, span, ctx.day, ctx.event.member_id),
+    )
     title = ctx.text("ranking.title", community=ctx.community.name, span=ctx.text(f"ranking.{span.value}"))
     if not rows:
         return Reply.text(f"{title}\n{ctx.text('ranking.empty')}")
-    lines = [title]
-    for row in rows:
-        member = await ctx.stores.members.get(community, row.member)
-        name = display_member(member.name, row.member)
-        lines.append(ctx.text("ranking.row", place=row.place, name=name, points=row.points))
-    mine = await points.place(community, span, ctx.day, ctx.event.member_id)
-    lines.append(
-        ctx.text("ranking.you", place=mine.place, points=mine.points) if mine else ctx.text("ranking.you_none")
-    )
+    lines = [title, *await _ranking_lines(ctx, rows)]
+    if mine is None:
+        lines.append(ctx.text("ranking.you_none"))
+    else:
+        lines.append(ctx.text("ranking.you", place=mine.place, points=mine.points))
     return Reply.text("\n".join(lines))
+
+
+def _page_number(text: str) -> int | None:
+    """Return the page that is asked for, the first where none is named; None for what is no page."""
+    if not text:
+        return 1
+    if not (text.isdecimal() and len(text) <= len(str(_MOST_PAGES))):
+        return None
+    return int(text) if 0 < int(text) <= _MOST_PAGES else None
+
+
+def _row(ctx: Context, entry: LedgerEntry) -> str:
+    # A plug-in's own reason has no text in `content/`; its word is better than nothing.
+    reason = ctx.text(f"reason.{entry.reason}") if entry.reason in _REASONS else entry.reason
+    note = " ".join(entry.note.split())
+    if len(note) > _NOTE_CHARACTERS:
+        note = f"{note[:_NOTE_CHARACTERS]}…"
+    return ctx.text(
+        "ledger.row_noted" if note else "ledger.row",
+        at=ctx.calendar.local(entry.at_ms).strftime("%m-%d %H:%M"),
+        delta=f"{entry.delta:+d}",
+        reason=reason,
+        note=note,
+    )
+
+
+async def _ranking_lines(ctx: Context, rows: list[Placed]) -> list[str]:
+    members = await asyncio.gather(*(ctx.stores.members.get(ctx.community.id, row.member) for row in rows))
+    names = [display_member(known.name, row.member) for row, known in zip(rows, members, strict=True)]
+    return [
+        ctx.text("ranking.row", place=row.place, name=name, points=row.points)
+        for row, name in zip(rows, names, strict=True)
+    ]

@@ -2,7 +2,8 @@
 
 Every message: decrypt, parse, one redis-py pipeline (told apart from repeats, counted as the product counts),
 a scan of the rules, create_reply, encrypt. Generous to it: one crypto object for all messages (the
-documentation makes one each), one round trip, and a repeat is only dropped, not answered alike.
+documentation makes one each), the text read once, one round trip, and a repeat is only dropped, not answered
+alike.
 
     python -m bench.servers.wechatpy_way --redis unix:///… --rules 10000
 """
@@ -41,8 +42,9 @@ def _application(redis: Redis, rules: list[tuple[str, str]]) -> web.Application:
         message = parse_message(xml)
         if not await _take(redis, message):
             return web.Response()
+        content = message.content  # reading the field costs more than comparing it with a rule
         for trigger, answer in rules:
-            if trigger in message.content:
+            if trigger in content:
                 reply = create_reply(answer, message).render()
                 text = crypto.encrypt_message(reply, query["nonce"], query["timestamp"])
                 return web.Response(text=text, content_type="application/xml")

@@ -48,7 +48,7 @@ class Throttle:
             address = ""
         if self._failures.get(address, 0) < _MOST_FAILURES:
             return 0
-        return (_WINDOW_MS - self._clock.now_ms() % _WINDOW_MS) // 1000 + 1
+        return -(-(_WINDOW_MS - self._clock.now_ms() % _WINDOW_MS) // 1000)
 
     def _turn(self) -> None:
         window = self._clock.now_ms() // _WINDOW_MS

@@ -146,11 +146,11 @@ def _problems(gate: Gate) -> Any:
         except (StoreUnavailableError, RedisError) as error:
             await _log.awarning("api call not answered, a store is away", path=request.path, error=str(error))
             response = problem_response(_away())
-        except StoreError:
-            await _log.aerror("a store refused an api call", path=request.path, exc_info=True)
+        except StoreError as error:
+            await _log.aerror("a store refused an api call", path=request.path, exc_info=error)
             response = problem_response(_internal())
-        except Exception:  # noqa: BLE001 - a fault of ours must not become a page of aiohttp
-            await _log.aerror("api call failed", path=request.path, exc_info=True)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not become a page of aiohttp
+            await _log.aerror("api call failed", path=request.path, exc_info=error)
             response = problem_response(_internal())
         if not response.prepared:
             response.headers.update(_HEADERS)

@@ -23,8 +23,8 @@ async def answer_errors(ctx: Context, following: Next) -> Reply | None:
         raise
     except RefusedError as error:
         return Reply.text(str(error))
-    except Exception:  # noqa: BLE001 - a handler's fault must not become a silent chat
-        await _log.aerror("handler failed", id=ctx.event.id, channel=ctx.event.channel, exc_info=True)
+    except Exception as error:  # noqa: BLE001 - a handler's fault must not become a silent chat
+        await _log.aerror("handler failed", id=ctx.event.id, channel=ctx.event.channel, exc_info=error)
         return ctx.say("common.failed")
 
 
@@ -49,5 +49,5 @@ async def know_role(ctx: Context, following: Next) -> Reply | None:
     """Know whether the sender is a manager of the community, and keep managers' commands to managers."""
     ctx.is_manager = ctx.event.member_id in ctx.community.managers
     if ctx.for_managers and not ctx.is_manager:
-        return ctx.say("common.managers_only")
+        return ctx.say("common.managers_only", command=ctx.word)
     return await following(ctx)

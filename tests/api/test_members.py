@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import quote
 
 from bot.model import MenuClicked, Subscribed, Unsubscribed
 from tests.api.world import World
@@ -76,7 +77,6 @@ async def test_the_list_is_paged_and_filtered_by_prefix_across_equal_and_new_mem
 async def test_any_character_of_a_user_id_survives_the_url(world: World) -> None:
     for user_id in ("a/b", "a%2Fb", "a b+c", "微信", "a?b#c", "{x}", "..", "a%"):
         await world.say(user_id, "hi")
-        from urllib.parse import quote
 
         reply = await world.get(f"/communities/milk/members/{quote(f'app:{user_id}', safe='')}")
         assert (reply.status, reply.body.get("user_id")) == (200, user_id), user_id

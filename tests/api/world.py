@@ -30,7 +30,7 @@ CONFIG = {
             "name": "app", "kind": "wecom_app", "corp_id": "ww0000000000test00", "agent_id": 1000002,
             "secret": "secret-of-the-app", "token": "token", "encoding_aes_key": _KEY,
         },
-        {"name": "oa", "kind": "wechat_oa", "app_id": "wx00", "secret": "", "token": "token", "mode": "plain"},
+        {"name": "oa", "kind": "wechat_oa", "app_id": "wx0", "secret": "", "token": "token", "mode": "plain"},
     ],
     "communities": [
         {"id": "milk", "name": "鲜奶社群", "channels": ["app"], "managers": ["app:ana"]},
@@ -126,7 +126,7 @@ class World:
         event = Event(event_id, channel, user_id, "account", group, now_ms, content)
         platform = self.service.parts.platforms[channel]
         begun_s = asyncio.get_running_loop().time()
-        outcome = await self.service.line.answer(platform, event, now_ms, begun_s)
+        outcome = await self.service.line.answer(platform, event, begun_s)
         answer = decode_answer(outcome.decision.answer)
         return answer.text if isinstance(answer, Text) else None
 

@@ -115,7 +115,7 @@ async def processes(start: Start) -> list[Process]:
     return [await start() for _ in range(2)]
 
 
-@settings(max_examples=1200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plans=PLANS, faults=st.lists(FAULTS.flatmap(repeated), max_size=12).map(flat))
 async def test_every_delivery_ends_delivered_once_or_dead(
     processes: list[Process], vendor: FakeVendor, plans: list[Plan], faults: list[Fault]

@@ -30,7 +30,9 @@ def inner_xml(account: SandboxChannel, user_id: str = "mallory", text: str = "чн
         "AgentID": str(account.agent_id) if account.kind == "wecom_app" else "",
         **fields,
     }
-    return "<xml>" + "".join(f"<{name}>{value}</{name}>" for name, value in elements.items() if value) + "</xml>"
+    return (
+        "<xml>" + "".join(f"<{name}>{value}</{name}>" for name, value in elements.items() if value) + "</xml>"
+    )
 
 
 def forge(
@@ -74,7 +76,9 @@ def forge(
     return Callback(urlencode(query), body)
 
 
-def _encrypt(account: SandboxChannel, message: bytes, receiver: str | None, padding: Callable[[int], bytes]) -> str:
+def _encrypt(
+    account: SandboxChannel, message: bytes, receiver: str | None, padding: Callable[[int], bytes]
+) -> str:
     trailer = (account.receiver_id if receiver is None else receiver).encode()
     plain = os.urandom(16) + len(message).to_bytes(4) + message + trailer
     plain += padding(32 - len(plain) % 16)

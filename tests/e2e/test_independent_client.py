@@ -69,7 +69,9 @@ class Client:
         query["msg_signature"] = sealed["MsgSignature"]
         element = f"<Encrypt><![CDATA[{sealed['Encrypt']}]]></Encrypt>"
         if self.account.mode == "compatible":
-            return urlencode({**query, "encrypt_type": "aes"}), inner.replace("</xml>", f"{element}</xml>").encode()
+            return urlencode({**query, "encrypt_type": "aes"}), inner.replace(
+                "</xml>", f"{element}</xml>"
+            ).encode()
         shell = f"<xml><ToUserName><![CDATA[{self.account.account_id}]]></ToUserName>{element}{agent}</xml>"
         return urlencode(query if self._is_app else {**query, "encrypt_type": "aes"}), shell.encode()
 
@@ -164,7 +166,9 @@ async def test_a_test_of_the_address_that_is_not_the_platforms_is_refused(
 
 
 async def test_a_test_meant_for_another_company_is_refused(single: Running) -> None:
-    other = Client(SandboxChannel("app", "wecom_app", "ww9999999999999999", "", APP.token, APP.encoding_aes_key))
+    other = Client(
+        SandboxChannel("app", "wecom_app", "ww9999999999999999", "", APP.token, APP.encoding_aes_key)
+    )
     async with Line(single.server.base) as line:
         answer = await line.ask("GET", f"/callback/app?{other.verification('1234567890')}")
     assert answer.status == 403

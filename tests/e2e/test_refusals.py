@@ -45,8 +45,14 @@ FORGERIES: dict[str, tuple[int, Forgery]] = {
     "base64 cut to a part of a block": (400, lambda a: forge(a, checked_in(a), cut=8)),
     "nothing encrypted": (403, lambda a: forge(a, checked_in(a), cut=10**6)),
     "padding of zero": (400, lambda a: forge(a, checked_in(a), padding=bytes)),
-    "padding too long": (400, lambda a: forge(a, checked_in(a), padding=lambda n: bytes([n + 16]) * (n + 16))),
-    "padding not uniform": (400, lambda a: forge(a, checked_in(a), padding=lambda n: b"\x01" * (n - 1) + bytes([n]))),
+    "padding too long": (
+        400,
+        lambda a: forge(a, checked_in(a), padding=lambda n: bytes([n + 16]) * (n + 16)),
+    ),
+    "padding not uniform": (
+        400,
+        lambda a: forge(a, checked_in(a), padding=lambda n: b"\x01" * (n - 1) + bytes([n])),
+    ),
     "DTD outside": (400, lambda a: forge(a, checked_in(a), shell=OUTSIDE + SHELL)),
     "DTD inside": (400, lambda a: forge(a, OUTSIDE + checked_in(a))),
     "entities outside": (400, lambda a: forge(a, checked_in(a), shell=ENTITIES + SHELL)),
@@ -118,7 +124,9 @@ async def test_a_forged_callback_in_plain_mode_gets_its_status_and_changes_nothi
     assert await records.everything() == before
 
 
-async def test_a_good_callback_does_change_what_the_other_tests_compare(single: Running, records: Records) -> None:
+async def test_a_good_callback_does_change_what_the_other_tests_compare(
+    single: Running, records: Records
+) -> None:
     before = await records.everything()
     async with Line(single.server.base) as line:
         assert (await line.post("app", forge(APP, inner_xml(APP, "control")))).status == 200
@@ -128,15 +136,15 @@ async def test_a_good_callback_does_change_what_the_other_tests_compare(single: 
     assert after.keys() > before.keys()
 
 
-async def test_a_body_in_chunks_is_refused_as_soon_as_it_is_too_large(single: Running, records: Records) -> None:
+async def test_a_body_in_chunks_is_refused_as_soon_as_it_is_too_large(
+    single: Running, records: Records
+) -> None:
     """Its end never comes: a server that reads on, up to some larger limit, does not answer."""
     before = await records.everything()
     callback = big(APP)
     framed = chunked(callback.body)[: 3 << 19]
     async with Line(single.server.base) as line:
-        await line.send(
-            "POST", f"/callback/app?{callback.query}", framed, {"Transfer-Encoding": "chunked"}
-        )
+        await line.send("POST", f"/callback/app?{callback.query}", framed, {"Transfer-Encoding": "chunked"})
         assert (await line.receive(2.0)).status == 413
     assert await records.everything() == before
 
@@ -228,18 +236,43 @@ words = st.one_of(
     st.text(max_size=40),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=400),
     st.sampled_from(
-        ["签到", "积分", "明细 99999999999999999999", "加分 a 1", "关键词 a=b", "排行 今日", "补签", "日历", "\0", "]]>", "{name}"]
+        [
+            "签到",
+            "积分",
+            "明细 99999999999999999999",
+            "加分 a 1",
+            "关键词 a=b",
+            "排行 今日",
+            "补签",
+            "日历",
+            "\0",
+            "]]>",
+            "{name}",
+        ]
     ),
 )
 numbers = st.one_of(
     st.integers(-(2**70), 2**70).map(str), st.floats().map(str), st.sampled_from(["", "0", "abc", "１"])
 )
-ids = st.one_of(st.text(max_size=8), st.sampled_from(["", ":", "a:b", "x" * 600, " ", "{s01}", "-", "\n", "*", "é" * 300]))
+ids = st.one_of(
+    st.text(max_size=8), st.sampled_from(["", ":", "a:b", "x" * 600, " ", "{s01}", "-", "\n", "*", "é" * 300])
+)
 kinds = st.sampled_from(
     ["text", "TEXT", "event", "image", "voice", "video", "location", "link", "file", "", "stream", "x" * 5000]
 )
 events = st.sampled_from(
-    ["subscribe", "unsubscribe", "enter_agent", "CLICK", "VIEW", "LOCATION", "SCAN", "scancode_push", "", "nonsense"]
+    [
+        "subscribe",
+        "unsubscribe",
+        "enter_agent",
+        "CLICK",
+        "VIEW",
+        "LOCATION",
+        "SCAN",
+        "scancode_push",
+        "",
+        "nonsense",
+    ]
 )
 
 
@@ -280,7 +313,9 @@ def _element(value: str, in_cdata: bool) -> str:  # noqa: FBT001 - drawn
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(message=st.one_of(messages(), messages(), st.binary(max_size=300), st.text(max_size=100).map(str.encode)))
+@given(
+    message=st.one_of(messages(), messages(), st.binary(max_size=300), st.text(max_size=100).map(str.encode))
+)
 def test_whatever_is_signed_is_answered_or_refused_but_never_fails(
     single: Running, account: SandboxChannel, message: bytes
 ) -> None:

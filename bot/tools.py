@@ -1,0 +1,149 @@
+"""What the command line does beside serving: verify, rebuild, sandbox; with the server running or stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+from bot.clock import SystemClock
+from bot.communities import Communities
+from bot.config import Config, resolve_communities
+from bot.errors import RefusedError
+from bot.logs import configure_logs
+from bot.sandbox.terminal import run_terminal
+from bot.serve import database_url
+from bot.storage.drain import Drain
+from bot.storage.rebuild import Rebuilt, rebuild
+from bot.storage.redis.client import RedisClient, connect
+from bot.storage.redis.embedded import open_store
+from bot.storage.redis.keys import Keys
+from bot.storage.sql.database import Database
+from bot.storage.verify import LIST_LIMIT, Disagreement, verify
+
+WELL, WRONG = 0, 1
+
+Echo = Callable[[str], object]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """Both stores of a deployment, open."""
+
+    redis: RedisClient
+    keys: Keys
+    database: Database
+    drain: Drain
+    communities: Communities
+
+
+def run_verify(config: Config, *, as_json: bool, echo: Echo) -> int:
+    """Compare live state and history, print what disagrees, and return the exit code.
+
+    Raises:
+        StoreError: A store is away or does not start.
+    """
+
+    async def check(stores: _Stores) -> list[Disagreement]:
+        return await verify(
+            stores.redis, stores.keys, stores.database, stores.drain, stores.communities, SystemClock()
+        )
+
+    found = _with_stores(config, check)
+    if as_json:
+        echo(json.dumps([asdict(item) for item in found], ensure_ascii=False, indent=2))
+    else:
+        for item in found:
+            echo(str(item))
+        if len(found) == LIST_LIMIT:
+            echo(f"… and perhaps more: the list ends at {LIST_LIMIT}")
+        echo(f"{len(found)} disagreements" if found else "well: live state and history agree")
+    return WRONG if found else WELL
+
+
+def run_rebuild(config: Config, *, as_json: bool, echo: Echo) -> int:
+    """Restore Redis from SQL, print what was done, and return the exit code.
+
+    Raises:
+        StoreError: A store is away or does not start.
+    """
+
+    async def restore(stores: _Stores) -> Rebuilt:
+        return await rebuild(
+            stores.redis, stores.keys, stores.database, stores.drain, stores.communities, SystemClock(),
+            event_memory_ms=config.server.event_memory_s * 1000,
+        )  # fmt: skip
+
+    done = _with_stores(config, restore)
+    if as_json:
+        echo(json.dumps(asdict(done), ensure_ascii=False, indent=2))
+    else:
+        echo(
+            f"restored {done.members} members; of what Redis lacked: {done.check_ins} results of check-ins, "
+            f"{done.orders} of orders, {done.counters} counters, {done.deliveries} deliveries"
+        )
+        for member in done.busy:
+            echo(f"{member}: never stood still, run rebuild again")
+    return WRONG if done.busy else WELL
+
+
+def run_sandbox(config: Config) -> int:
+    """Chat in the terminal with the running server, until the input ends.
+
+    Raises:
+        RefusedError: The configuration has no sandbox, or no server answers.
+    """
+    if not config.sandbox.enabled:
+        raise RefusedError(
+            "this configuration has no sandbox: set sandbox.enabled: true and start the server"
+        )
+    base = _own_address(config)
+    with suppress(KeyboardInterrupt):
+        try:
+            asyncio.run(run_terminal(base))
+        except RefusedError as error:
+            raise RefusedError(f"{error} (is `run.py serve` running with this configuration?)") from error
+    return WELL
+
+
+def _own_address(config: Config) -> str:
+    host, port = config.server.host, config.server.port
+    if not port:
+        raise RefusedError("server.port is 0, so nobody knows where the server listens: give it a number")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _with_stores(config: Config, ask: Callable[[_Stores], Coroutine[Any, Any, _T]]) -> _T:
+    """Ask both stores something; the embedded one is the running server's, or is started for the time."""
+    configure_logs("warning")
+
+    async def run(redis_url: str) -> _T:
+        async with _open_stores(config, redis_url) as stores:
+            return await ask(stores)
+
+    with ExitStack() as stack:
+        redis_url = config.storage.redis.get_secret_value()
+        if config.storage.redis.embedded:
+            store = open_store(config.storage.data_dir, config.storage.appendfsync)
+            redis_url = stack.enter_context(store).url
+        return asyncio.run(run(redis_url))
+
+
+@asynccontextmanager
+async def _open_stores(config: Config, redis_url: str) -> AsyncIterator[_Stores]:
+    redis = await connect(redis_url)
+    try:
+        database = await Database.open(database_url(config))
+        try:
+            keys = Keys(config.storage.shards)
+            communities = Communities(resolve_communities(config))
+            yield _Stores(redis, keys, database, Drain(redis, keys, database), communities)
+        finally:
+            await database.close()
+    finally:
+        await redis.close()
