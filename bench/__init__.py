@@ -5,9 +5,9 @@
 - `wordstock`, `workload`: rules, chat lines and the encrypted callbacks made of them, from one seed
 - `load`, `answers`: the load generator, and the check of what came back
 - `process`: a server under test, started, paused, ended
-- `product`, `rivals`: the product and what it is compared with
-- `servers/`: the programs of those it is compared with
-- `apart`, `crowd`: measures that run in a process of their own, without HTTP: `index_build`, `growth`, `footprint`, `drain_rate`
+- `product`: the product; `servers/`: the programs it is compared with
+- `apart`, `crowd`: measures that run in a process of their own, without HTTP: `index_build`, `growth`,
+  `footprint`, `drain_rate`
 - `contest`, `arena`: every server of a run; throughput and latency in alternating turns
 - `course`, `results`, `report`: the run from start to end, what it found, the table
 - `steps`: micro timings of single steps; its own command, ``python -m bench.steps``

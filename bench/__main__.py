@@ -47,8 +47,12 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", dest="sizes", action="store_const", const=QUICK, help="at most 90 s, coarser")
-    size.add_argument("--toy", dest="sizes", action="store_const", const=TOY, help="seconds; checks, no figures")
+    size.add_argument(
+        "--quick", dest="sizes", action="store_const", const=QUICK, help="at most 90 s, coarser"
+    )
+    size.add_argument(
+        "--toy", dest="sizes", action="store_const", const=TOY, help="seconds; checks, no figures"
+    )
     parser.add_argument("--write", action="store_true", help="put the ratios into docs/benchmarks.md")
     parser.set_defaults(sizes=FULL)
     return parser.parse_args()

@@ -83,34 +83,32 @@ class Arena:
         self._sizes = sizes
         self.scores: dict[str, Scores] = {}
 
-    def throughput(self, entries: Sequence[Entry], turns: int) -> None:
-        """Measure every entry in a closed loop, `turns` times in alternation."""
+    def throughput(self, entries: Iterable[Entry]) -> None:
+        """Measure every entry in a closed loop, one turn each."""
         sizes = self._sizes
-        for _ in range(turns):
-            for entry in entries:
-                load = self._begin(entry)
-                before, begun_s = busy(entry.server.process.pid), time.perf_counter()
-                heard = load.closed_loop(sizes.connections, sizes.warm_s, sizes.turn_s)
-                after, seconds = busy(entry.server.process.pid), time.perf_counter() - begun_s
-                scores = self._end(entry, heard)
-                scores.rates.append(heard.rate)
-                scores.load_share = max(scores.load_share, heard.load_share)
-                scores.cpu_us.append((after.ran_s - before.ran_s) / heard.sent * 1e6)
-                scores.disturbed = max(scores.disturbed, (after.waited_s - before.waited_s) / seconds)
+        for entry in entries:
+            load = self._begin(entry)
+            before, begun_s = busy(entry.server.process.pid), time.perf_counter()
+            heard = load.closed_loop(sizes.connections, sizes.warm_s, sizes.turn_s)
+            after, seconds = busy(entry.server.process.pid), time.perf_counter() - begun_s
+            scores = self._end(entry, heard)
+            scores.rates.append(heard.rate)
+            scores.load_share = max(scores.load_share, heard.load_share)
+            scores.cpu_us.append((after.ran_s - before.ran_s) / heard.sent * 1e6)
+            scores.disturbed = max(scores.disturbed, (after.waited_s - before.waited_s) / seconds)
 
-    def latency(self, entries: Sequence[Entry], turns: int) -> None:
-        """Measure every entry in an open loop at shares of its own throughput, in alternation."""
+    def latency(self, entries: Sequence[Entry], turn: int) -> None:
+        """Measure every entry in an open loop at shares of its own throughput; adds to earlier turns."""
         sizes = self._sizes
-        for turn in range(turns):
-            for level in LOAD_LEVELS:
-                for entry in entries:
-                    rate = level * self.scores[entry.key].rate
-                    load = self._begin(entry)
-                    seed = f"{SEED} {entry.key} {level} {turn}"
-                    heard = load.open_loop(sizes.connections, rate, sizes.warm_s, sizes.latency_s, seed)
-                    scores = self._end(entry, heard)
-                    together = scores.latencies_s.get(level, array("d")) + heard.latencies_s
-                    scores.latencies_s[level] = array("d", sorted(together))
+        for level in LOAD_LEVELS:
+            for entry in entries:
+                rate = level * self.scores[entry.key].rate
+                load = self._begin(entry)
+                seed = f"{SEED} {entry.key} {level} {turn}"
+                heard = load.open_loop(sizes.connections, rate, sizes.warm_s, sizes.latency_s, seed)
+                scores = self._end(entry, heard)
+                together = scores.latencies_s.get(level, array("d")) + heard.latencies_s
+                scores.latencies_s[level] = array("d", sorted(together))
 
     def probe(self, entry: Entry, seconds: float) -> float:
         """Measure an entry briefly, for the mean size of its answers; return bytes."""

@@ -96,6 +96,14 @@ class Contest:
         letters = make_chat(WECHAT, rules, min(2_000, sizes.callbacks), sizes.members)
         self._enter(WEROBOT, Server(process), letters)
 
+    def in_turn(self) -> list[Entry]:
+        """Return every entry in the order of a turn; the floor stands beside what is compared with it."""
+        counts, compared = self.sizes.rule_counts, self.sizes.compared_rules
+        order = [FLOOR_UVLOOP, *(rules_key(count) for count in counts if count < compared)]
+        order += [FLOOR, *(rules_key(count) for count in counts if count >= compared)]
+        order += [SHARED, ALWAYS, CHECK_IN, CHECK_IN_ALWAYS, WECHATPY, WECHATPY_SHARED, WEROBOT, SINK]
+        return [self.entries[key] for key in order if key in self.entries]
+
     def weigh_again(self) -> None:
         """Note what the processes hold after the load."""
         for key, weights in self.weights.items():

@@ -36,8 +36,8 @@ class Cores:
 
 def pin(pid: int, core: int) -> None:
     """Bind every thread of a process to `core`; threads made later inherit it."""
-    for task in os.listdir(f"/proc/{pid}/task"):
-        os.sched_setaffinity(int(task), {core})
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), {core})
 
 
 @contextmanager
@@ -82,8 +82,8 @@ class Busy:
 def busy(pid: int) -> Busy:
     """Return the CPU and waiting time of a process since its start."""
     ran_ns = waited_ns = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        ran, waited, _ = Path(f"/proc/{pid}/task/{task}/schedstat").read_text(encoding="ascii").split()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        ran, waited, _ = (task / "schedstat").read_text(encoding="ascii").split()
         ran_ns += int(ran)
         waited_ns += int(waited)
     return Busy(ran_ns / 1e9, waited_ns / 1e9)

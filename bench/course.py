@@ -11,18 +11,7 @@ from pathlib import Path
 
 from bench.apart import measure_apart
 from bench.arena import Arena
-from bench.contest import (
-    ALWAYS,
-    CHECK_IN,
-    CHECK_IN_ALWAYS,
-    FLOOR,
-    SHARED,
-    SINK,
-    WECHATPY,
-    Contest,
-    make_workloads,
-    rules_key,
-)
+from bench.contest import FLOOR, WECHATPY, Contest, make_workloads, rules_key
 from bench.cores import Cores, machine
 from bench.product import Product, prepare
 from bench.results import Drained, GrowthRow, Results, StartUp
@@ -103,14 +92,13 @@ def _start(contest: Contest) -> None:
 
 def _measure(contest: Contest) -> None:
     sizes, arena, entries = contest.sizes, contest.arena, contest.entries
-    apart = {SHARED, ALWAYS, CHECK_IN, CHECK_IN_ALWAYS, SINK}
-    _say(f"throughput, {sizes.turns} turns")
-    arena.throughput([entry for key, entry in entries.items() if key not in apart], sizes.turns)
-    _say("throughput of check-ins, appendfsync always, Redis on the server's core")
-    arena.throughput([entry for key, entry in entries.items() if key in apart], sizes.turns)
-    _say("latency")
+    for turn in range(sizes.turns):
+        _say(f"throughput, turn {turn + 1} of {sizes.turns}")
+        arena.throughput(contest.in_turn())
     compared = [entries[key] for key in (FLOOR, rules_key(sizes.compared_rules), WECHATPY)]
-    arena.latency(compared, sizes.latency_turns)
+    for turn in range(sizes.latency_turns):
+        _say(f"latency, turn {turn + 1} of {sizes.latency_turns}")
+        arena.latency(compared, turn)
 
 
 def _measure_apart(sizes: Sizes, cores: Cores) -> _Apart:

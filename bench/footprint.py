@@ -7,11 +7,10 @@ from typing import Any
 import uvloop
 
 from bench.apart import own_store, run_measure
-from bench.crowd import make_event, open_inbox, settle, take_all, used_bytes
-from bot.storage.redis.client import RedisClient, connect
+from bench.crowd import drop_expired, make_event, open_inbox, take_all, used_bytes
+from bot.storage.redis.client import connect
 
 _FEW_MEMBERS = 100
-_SETTLED_KEYS = 2_000  # digests' buckets, members' counters; far below the number of records
 
 
 def measure(amounts: dict[str, Any]) -> dict[str, float]:
@@ -24,11 +23,11 @@ async def _measure(url: str, seen: int, kept: int) -> dict[str, float]:
     redis = await connect(url)
     # Members and their counters are there before; what grows is what events leave behind.
     await take_all(open_inbox(redis, 1), (make_event(number, number) for number in range(_FEW_MEMBERS)))
-    await settle(redis, _SETTLED_KEYS)
+    await drop_expired(redis)
     before = await used_bytes(redis)
     events = (make_event(number, number % _FEW_MEMBERS) for number in range(1000, 1000 + seen))
     await take_all(open_inbox(redis, 1), events)
-    await settle(redis, _SETTLED_KEYS)
+    await drop_expired(redis)
     per_seen = (await used_bytes(redis) - before) / seen
     before = await used_bytes(redis)
     events = (make_event(number, number % _FEW_MEMBERS) for number in range(10**7, 10**7 + kept))

@@ -13,12 +13,10 @@ from typing import Any
 import uvloop
 
 from bench.apart import own_store, run_measure
-from bench.crowd import make_event, open_inbox, redis_cpu_us, settle, take_all, used_bytes
+from bench.crowd import drop_expired, make_event, open_inbox, redis_cpu_us, take_all, used_bytes
 from bench.sizes import SEED
 from bot.model import Event
 from bot.storage.redis.client import RedisClient, connect
-
-_OTHER_KEYS = 2_000  # buckets of digests
 
 
 def measure(amounts: dict[str, Any]) -> dict[str, list[dict[str, float]]]:
@@ -64,7 +62,7 @@ async def _row(
     inbox = open_inbox(redis, reply_memory_ms=1)  # kept answers would hide what members take
     before = await used_bytes(redis)
     await take_all(inbox, everybody)
-    await settle(redis, 2 * count + _OTHER_KEYS)  # a member's counters and events of the minute
+    await drop_expired(redis)
     grown = await used_bytes(redis) - before
     wall_s, cpu_s, redis_us = time.perf_counter(), time.process_time(), await redis_cpu_us(redis)
     await take_all(open_inbox(redis), events)

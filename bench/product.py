@@ -1,4 +1,4 @@
-"""The product under test: ``run.py serve`` with a configuration file, embedded stores, rules loaded beforehand."""
+"""The product under test: ``run.py serve`` on embedded stores, with rules loaded beforehand."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ def prepare(folder: Path, rules: Sequence[KeywordRule], *, appendfsync: str = "e
     folder.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(_configuration(appendfsync), allow_unicode=True, sort_keys=False)
     (folder / "config.yaml").write_text(text, encoding="utf-8")
+    data_dir = folder / "data"
     if rules:
-        asyncio.run(_load(folder / "data", rules))
+        data_dir.mkdir(mode=0o700, exist_ok=True)
+        asyncio.run(_load(data_dir, rules))
 
 
 async def _load(data_dir: Path, rules: Sequence[KeywordRule]) -> None:
-    data_dir.mkdir(mode=0o700, exist_ok=True)
     database = await Database.open(embedded_url(data_dir))
     try:
         await KeywordRuleStore(database, SystemClock()).create_many(COMMUNITY, rules, created_by="bench")

@@ -6,13 +6,13 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.sizes import SEED
+from bench.wordstock import ANSWER_ENDS, CLOSERS, MATTERS, OPENERS, PLACES, PRODUCTS
 from bot.model import KeywordRule
 from bot.sandbox.answers import read_passive
 from bot.sandbox.channel import SandboxChannel
 from bot.sandbox.vendor import Sandbox
 from bot.sandbox.wire import Callback, open_answer
-from bench.sizes import SEED
-from bench.wordstock import ANSWER_ENDS, CLOSERS, MATTERS, OPENERS, PLACES, PRODUCTS
 
 WECOM = SandboxChannel(
     name="app",
@@ -72,14 +72,16 @@ def make_rules(count: int) -> list[KeywordRule]:
     chance.shuffle(triggers)
     return [
         KeywordRule(
-            triggers=(trigger,), answers=(f"{trigger}（{number}）：{chance.choice(ANSWER_ENDS)}",), match="contains"
+            triggers=(trigger,),
+            answers=(f"{trigger}（{number}）：{chance.choice(ANSWER_ENDS)}",),
+            match="contains",
         )
         for number, trigger in enumerate(triggers[:count])
     ]
 
 
 def make_chat(channel: SandboxChannel, rules: Sequence[KeywordRule], count: int, members: int) -> Workload:
-    """Return `count` chat lines of `members` people, about half of them with the trigger of one of `rules`."""
+    """Return `count` chat lines of `members` people, about half of them with a trigger of `rules`."""
     chance = random.Random(f"{SEED} {channel.name} {len(rules)}")
     lines, expected = [], []
     for _ in range(count):

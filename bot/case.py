@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bot.catalog import Catalog
 from bot.clock import Clock
@@ -23,8 +24,7 @@ from bot.storage.redis.inbox import Decision, Taken, Ticket
 from bot.storage.redis.late import LateQueue
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(NamedTuple):
     """One delivery of an event: where it belongs and who answers it."""
 
     platform: Platform
@@ -45,8 +45,7 @@ class Case:
         return divide(() if reply is None else reply.parts, kind, inline=inline)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What came of one delivery of an event.
 
     `word` is answered, nobody (no handler), repeated, old (answer no longer kept) or late.

@@ -22,7 +22,7 @@ class EventCodec:
 
     def encode(self, event: Event) -> bytes:
         """Return the event as JSON."""
-        return orjson.dumps({"event": event, "content_name": event.content.name})
+        return orjson.dumps({"event": event._asdict(), "content_name": event.content.name})
 
     def decode(self, raw: bytes) -> Event:
         """Return the event `encode` was given."""

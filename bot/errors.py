@@ -11,6 +11,7 @@
     │   └── OversizeError      413: the body is larger than `server.max_body_bytes`
     ├── StoreError             a store refused or did not answer
     │   ├── DataDirBusyError   another process owns the data directory
+    │   ├── RowRefusedError  the database never takes this row, whatever else it takes
     │   └── StoreUnavailableError  the store is away; the act may or may not have happened
     ├── PlatformApiError       a platform answered one of our calls with an error code
     ├── PlatformUnreachableError  no usable answer: timeout, connection, HTTP status, broken JSON
@@ -97,6 +98,10 @@ class DataDirBusyError(StoreError):
             f"data directory {data_dir} is in use by process {pid}: stop that process, "
             "or set another storage.data_dir"
         )
+
+
+class RowRefusedError(StoreError):
+    """The database refuses what a row holds; nothing was changed, and trying again would not help."""
 
 
 class StoreUnavailableError(StoreError):

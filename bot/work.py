@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -155,7 +155,7 @@ class Work:
         """Answer a queued event, whose handler ended its process each time it ran, with an apology."""
         event = self._codec.decode(raw)
         case = self._parts.case(self._parts.platforms[event.channel], event, self._parts.clock.now_ms())
-        case = replace(case, route=_GIVEN_UP)
+        case = case._replace(route=_GIVEN_UP)
         await self._decide(case, await self._reply(case, Taken(Standing.OPEN)))
 
     async def finish(self, grace_s: float) -> None:

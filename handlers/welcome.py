@@ -14,7 +14,7 @@ router = Router("welcome")
 
 @router.on(Subscribed, Entered)
 async def greet(ctx: Context) -> Reply | None:
-    """Greet who comes for the first time, and differently who returns; opening the chat once a day at most."""
+    """Greet who comes first, and differently who returns; opening the chat is greeted once a day at most."""
     members = ctx.stores.members
     greeting = await members.arrive(ctx.event, ctx.ticket.digest, ctx.community, ctx.day)
     if greeting is Greeting.QUIET:

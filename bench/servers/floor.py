@@ -1,6 +1,6 @@
 """The floor: an aiohttp application whose one handler reads the body and returns constant bytes.
 
-    python -m bench.servers.floor --body-bytes 300 --loop asyncio
+``python -m bench.servers.floor --body-bytes 300 --loop asyncio``
 """
 
 from __future__ import annotations

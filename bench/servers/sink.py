@@ -1,4 +1,4 @@
-"""Answers whatever it reads with constant bytes, without looking at it: what the load generator can drive at most."""
+"""Answers whatever it reads with constant bytes: shows what the load generator can drive at most."""
 
 from __future__ import annotations
 

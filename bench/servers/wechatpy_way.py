@@ -5,7 +5,7 @@ a scan of the rules, create_reply, encrypt. Generous to it: one crypto object fo
 documentation makes one each), the text read once, one round trip, and a repeat is only dropped, not answered
 alike.
 
-    python -m bench.servers.wechatpy_way --redis unix:///… --rules 10000
+``python -m bench.servers.wechatpy_way --redis unix:///… --rules 10000``
 """
 
 from __future__ import annotations

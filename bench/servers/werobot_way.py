@@ -2,7 +2,7 @@
 
 It speaks the Official Account's protocol only, so it gets that channel's callbacks, encrypted.
 
-    python -m bench.servers.werobot_way --rules 10000
+``python -m bench.servers.werobot_way --rules 10000``
 """
 
 from __future__ import annotations

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import orjson
-from aiohttp import ClientPayloadError, web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from bot.api.problem import Flaw, ProblemError, invalid
 
 JSON = "application/json"
 _SLOWEST_BODY_S = 60.0
+_CLOSING = {"Connection": "close"}  # what is left of such a body is not worth waiting for
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -62,18 +61,17 @@ async def read_bytes(request: web.Request, most_bytes: int) -> bytes:
                     raise _too_large(most_bytes)
                 chunks.append(chunk)
     except TimeoutError:
-        raise ProblemError(
-            "timeout", f"the body took more than {_SLOWEST_BODY_S:.0f} s; send it again"
-        ) from None
-    except (HttpProcessingError, ClientPayloadError, zlib.error) as error:
-        raise ProblemError(
-            "undecodable", f"the body's transfer or content encoding is broken: {type(error).__name__}"
-        ) from None
+        detail = f"the body took more than {_SLOWEST_BODY_S:.0f} s; send it again"
+        raise ProblemError("timeout", detail, headers=_CLOSING) from None
+    except web.RequestPayloadError as error:
+        why = str(error.__cause__ or error).partition("\n")[2].strip() or "it is broken"
+        detail = f"the body's encoding cannot be undone: {why}"
+        raise ProblemError("undecodable", detail, headers=_CLOSING) from None
     return b"".join(chunks)
 
 
 def _too_large(most_bytes: int) -> ProblemError:
-    return ProblemError("too_large", f"a body has at most {most_bytes} bytes here")
+    return ProblemError("too_large", f"a body has at most {most_bytes} bytes here", headers=_CLOSING)
 
 
 def check_content_type(request: web.Request, taken: Sequence[str]) -> str:

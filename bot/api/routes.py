@@ -72,13 +72,13 @@ def add_api(app: web.Application, parts: ApiParts) -> None:
     api = web.Application(middlewares=[_problems(gate)])
     for endpoint in ENDPOINTS:
         api.router.add_route(endpoint.method, _route(endpoint.path), _handler(parts, gate, endpoint))
-    document = orjson.dumps(openapi_document(ENDPOINTS, PREFIX))
-
-    async def describe(_: web.Request) -> web.Response:
-        return web.Response(body=document, content_type=JSON)
-
-    api.router.add_route("GET", DOCUMENT_PATH, describe)
+    api.router.add_route("GET", DOCUMENT_PATH, _describe)
     app.add_subapp(PREFIX, api)
+
+
+async def _describe(_: web.Request) -> web.Response:
+    """Return the OpenAPI document; made when it is asked for, which is seldom."""
+    return web.Response(body=orjson.dumps(openapi_document(ENDPOINTS, PREFIX)), content_type=JSON)
 
 
 def _route(path: str) -> str:

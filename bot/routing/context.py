@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bot.day import CommunityCalendar, Day
 from bot.model import Community, Event, Reply, TextMessage
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from bot.storage.redis.inbox import Taken, Ticket
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """A text before any state was asked: what finders look at.
 
     `text` is normalised (width, script, case, spaces, mentions); the words as sent are in the event.

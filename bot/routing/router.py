@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bot.model import Content, Reply
 
@@ -21,8 +21,7 @@ _SIGNS = "/#／＃"
 Handler = Callable[["Context"], Awaitable[Reply | None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """What is to be done with an event.
 
     Attributes:

@@ -8,7 +8,7 @@ from Redis. What happens when
 * two drains work at once: the same. One of all processes drains in the background, by a lease; any process
   may `flush` before it reads history;
 * Redis or SQL is away: the entries wait in Redis, and the next round finds them;
-* SQL refuses an entry, or one cannot be read: it goes to `drain_faults`, the others go on.
+* SQL refuses what an entry holds, or it cannot be read: it goes to `drain_faults`, the others go on.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from contextlib import AsyncExitStack
 import structlog
 
 from bot.background import wait_for
-from bot.errors import StoreError, StoreUnavailableError
+from bot.errors import RowRefusedError
 from bot.storage.drain_batch import BATCH, Batch, read_activity, read_entry, unreadable_entry
 from bot.storage.redis.client import RedisClient
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.members import COUNTER_NAMES
+from bot.storage.redis.script_all import ScriptCall, script_all
 from bot.storage.sql.activity import ActivityRow
 from bot.storage.sql.database import Database
 from bot.storage.sql.drained import write_drained, write_fault
@@ -197,8 +198,9 @@ class Drain:
                 for batch in batches
                 if batch.unreadable
             ),
-            *(self._written(batch.shard, *counted) for batch in batches for counted in batch.counted),
         )
+        written = [self._written(batch.shard, *counted) for batch in batches for counted in batch.counted]
+        await script_all(self._redis, "activity_written", written)
         moved = sum(len(batch.stream_ids) for batch in batches)
         if moved:
             self._on_drained(moved)
@@ -210,9 +212,7 @@ class Drain:
         """
         try:
             return await write_drained(self._database, entries, activity)
-        except StoreUnavailableError:
-            raise
-        except StoreError as error:
+        except RowRefusedError as error:
             if len(entries) + len(activity) == 1:
                 await write_fault(self._database, entries[0] if entries else activity[0], str(error))
                 return 1
@@ -231,10 +231,10 @@ class Drain:
         )
         return counts
 
-    async def _written(self, shard: int, name: str, counts: Sequence[bytes | None]) -> None:
+    def _written(self, shard: int, name: str, counts: Sequence[bytes | None]) -> ScriptCall:
         pairs = [part for pair in zip(COUNTER_NAMES, counts, strict=True) for part in pair]
         keys = [self._unwritten(shard), self._keys.of_shard(shard, f"day:{name}")]
-        await self._redis.script("activity_written", keys, [name, *(part or b"0" for part in pairs)])
+        return keys, [name, *(part or b"0" for part in pairs)]
 
     def _outbox(self, shard: int) -> str:
         return self._keys.of_shard(shard, "outbox")

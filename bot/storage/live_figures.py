@@ -17,12 +17,13 @@ from bot.storage.redis.boards import Board, earliest_day, kept_boards
 from bot.storage.redis.check_ins import calendar_days, calendar_fields, calendar_key
 from bot.storage.redis.client import RedisClient
 from bot.storage.redis.inbox import NO_GROUP
-from bot.storage.redis.key_scan import scan_board, scan_store
+from bot.storage.redis.key_scan import members_in_redis, scan_store
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.members import COUNTER_NAMES
+from bot.storage.redis.script_all import script_all
 from bot.storage.sql.activity import ActivityHistory, ActivityRow
 from bot.storage.sql.database import Database
-from bot.storage.sql.member_figures import known_members, read_members
+from bot.storage.sql.member_figures import known_members, read_members, unknown_members
 
 Figures = dict[str, int | None]  # None: what is stored is no whole number
 Chunk = tuple[str, list[str]]  # community, subjects
@@ -65,33 +66,37 @@ class MemberSource:
         }
 
     async def subjects(self) -> AsyncIterator[Chunk]:
-        """Yield the members of history, then those of Redis."""
+        """Yield the members of history, then those whom only Redis knows."""
         for community in self._ids:
             async for members in known_members(self._database, community):
                 yield community, members
-        for store in ("member", "check_in"):
-            async for chunk in scan_store(self._redis, self._keys, store, self._boards):
-                yield chunk
-        for community, boards in self._boards.items():
-            for board in boards:
-                async for members in scan_board(self._redis, board.key):
-                    yield community, members
+        async for community, members in members_in_redis(self._redis, self._keys, self._boards):
+            unknown = await unknown_members(self._database, community, members)
+            if unknown:
+                yield community, unknown
 
     async def in_redis(self, community: str, subjects: Sequence[str]) -> list[Figures]:
         """Return what the live state holds."""
         boards = self._boards[community]
-        points, calendars, scores = await asyncio.gather(
-            asyncio.gather(*(self._points(community, member) for member in subjects)),
-            asyncio.gather(*(self._calendar(community, member) for member in subjects)),
-            asyncio.gather(*(self._redis.call("ZMSCORE", board.key, *subjects) for board in boards)),
+        calls = [
+            ((self._keys.key("member", community, member), calendar_key(self._keys, community, member)), ())
+            for member in subjects
+        ]
+        members, *scores = await asyncio.gather(
+            script_all(self._redis, "verify_member", calls),
+            *(self._redis.call("ZMSCORE", board.key, *subjects) for board in boards),
         )
         figures: list[Figures] = []
-        for place, (balance, calendar) in enumerate(zip(points, calendars, strict=True)):
-            found = {"balance": _whole(balance), **calendar}
-            for board, of_board in zip(boards, scores, strict=True):
-                found[f"ranking {board.name}"] = _whole(of_board[place])
-            figures.append(_without_zeros(found))
-        return figures
+        for points, *calendar in members:
+            values = zip(calendar[::2], calendar[1::2], strict=True)
+            found = _calendar_figures({name.decode(): _whole(value) for name, value in values})
+            figures.append({"balance": _whole(points), **found})
+        for board, of_board in zip(boards, scores, strict=True):
+            label = f"ranking {board.name}"
+            for found, score in zip(figures, of_board, strict=True):
+                if score is not None:
+                    found[label] = _whole(score)
+        return [_without_zeros(found) for found in figures]
 
     async def in_sql(self, community: str, subjects: Sequence[str]) -> list[Figures]:
         """Return what ledger and check-ins sum to."""
@@ -114,17 +119,6 @@ class MemberSource:
     def member(self, subject: str) -> str:
         """Return the member, who is the subject."""
         return subject
-
-    async def _points(self, community: str, member: str) -> bytes | None:
-        points: bytes | None = await self._redis.call(
-            "HGET", self._keys.key("member", community, member), "points"
-        )
-        return points
-
-    async def _calendar(self, community: str, member: str) -> Figures:
-        pairs = await self._redis.call("HGETALL", calendar_key(self._keys, community, member))
-        values = zip(pairs[::2], pairs[1::2], strict=True)
-        return _calendar_figures({name.decode(): _whole(value) for name, value in values})
 
 
 class ActivitySource:
@@ -159,8 +153,8 @@ class ActivitySource:
 
     async def in_redis(self, community: str, subjects: Sequence[str]) -> list[Figures]:
         """Return the live counters."""
-        keys = [self._keys.key("day", community, name) for name in subjects]
-        rows = await asyncio.gather(*(self._redis.call("HMGET", key, *COUNTER_NAMES) for key in keys))
+        calls = [((self._keys.key("day", community, name),), COUNTER_NAMES) for name in subjects]
+        rows = await script_all(self._redis, "verify_counters", calls)
         return [_without_zeros(dict(zip(COUNTER_NAMES, map(_whole, row), strict=True))) for row in rows]
 
     async def in_sql(self, community: str, subjects: Sequence[str]) -> list[Figures]:

@@ -27,7 +27,7 @@ know of it: a check-in of that time may be the second of its day. Rebuild before
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -45,15 +45,16 @@ from bot.storage.redis.check_ins import (
 )
 from bot.storage.redis.client import RedisClient
 from bot.storage.redis.inbox import COUNTERS_KEPT_MS, NO_GROUP
-from bot.storage.redis.key_scan import scan_board, scan_store
+from bot.storage.redis.key_scan import members_in_redis
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.link import Value
 from bot.storage.redis.members import COUNTER_NAMES
 from bot.storage.redis.points import REVERSAL_MEMORY_MS, grant_key
+from bot.storage.redis.script_all import ScriptCall, script_all
 from bot.storage.sql.activity import ActivityHistory, ActivityRow
 from bot.storage.sql.database import Database
 from bot.storage.sql.deliveries import Delivery, DeliveryHistory
-from bot.storage.sql.member_figures import MemberFigures, known_members, read_members
+from bot.storage.sql.member_figures import MemberFigures, known_members, read_members, unknown_members
 from bot.storage.sql.recent_effects import Order, PaidCheckIn, recent_check_ins, recent_orders
 
 _DAY_MS = 86_400_000
@@ -124,27 +125,20 @@ class _Rebuild:
         first = today - timedelta(days=COUNTERS_KEPT_MS // _DAY_MS - 1)
         history = ActivityHistory(self.database)
         async for rows in history.days(community.id, first, today + timedelta(days=1)):
-            await asyncio.gather(*(self._counters(row) for row in rows))
+            done = await script_all(self.redis, "restore_counters", [self._counters(row) for row in rows])
+            self.rebuilt.counters += sum(done)
         async for deliveries in DeliveryHistory(self.database).queued(community.id):
-            await asyncio.gather(*(self._delivery(delivery) for delivery in deliveries))
+            done = await script_all(
+                self.redis, "restore_delivery", [self._delivery(delivery) for delivery in deliveries]
+            )
+            self.rebuilt.deliveries += sum(done)
 
     async def strangers(self) -> None:
         """Take away what Redis says of members of whom history knows nothing."""
-        async for community, members in self._in_redis():
-            since = earliest_day(self.boards[community])
-            figures = await read_members(self.database, community, members, since)
-            unknown = [member for member, found in figures.items() if found == MemberFigures()]
+        async for community, members in members_in_redis(self.redis, self.keys, self.boards):
+            unknown = await unknown_members(self.database, community, members)
             if unknown:
                 await self._members(community, unknown)
-
-    async def _in_redis(self) -> AsyncIterator[tuple[str, list[str]]]:
-        for store in ("member", "check_in"):
-            async for chunk in scan_store(self.redis, self.keys, store, self.boards):
-                yield chunk
-        for community, boards in self.boards.items():
-            for board in boards:
-                async for members in scan_board(self.redis, board.key):
-                    yield community, members
 
     # ------------------------------------------------------------ members
 
@@ -156,12 +150,11 @@ class _Rebuild:
             latest = await asyncio.gather(*(self._latest_change(community, member) for member in pending))
             await self.drain.flush(community)
             figures = await read_members(self.database, community, pending, since)
-            restored = await asyncio.gather(
-                *(
-                    self._member(community, member, entry, figures[member])
-                    for member, entry in zip(pending, latest, strict=True)
-                )
-            )
+            calls = [
+                self._member(community, member, entry, figures[member])
+                for member, entry in zip(pending, latest, strict=True)
+            ]
+            restored = await script_all(self.redis, "restore_member", calls)
             pending = [member for member, done in zip(pending, restored, strict=True) if not done]
             self.rebuilt.members += sum(restored)
             if not pending:
@@ -172,14 +165,13 @@ class _Rebuild:
         key = self.keys.key("member", community, member)
         return await self.redis.call("HGET", key, "entry") or b""
 
-    async def _member(self, community: str, member: str, entry: bytes, figures: MemberFigures) -> int:
+    def _member(self, community: str, member: str, entry: bytes, figures: MemberFigures) -> ScriptCall:
         boards = self.boards[community]
         days = [part for pair in calendar_fields(figures.check_ins).items() for part in pair]
         sums: list[Value] = []
         for board in boards:
             sums += [_sum(figures, board), board.keep_ms]
-        done: int = await self.redis.script(
-            "restore_member",
+        return (
             [
                 self.keys.key("member", community, member),
                 calendar_key(self.keys, community, member),
@@ -191,7 +183,6 @@ class _Rebuild:
                 len(days), *days, *sums,
             ],
         )  # fmt: skip
-        return done
 
     # ------------------------------------------------------------ results, so that nothing happens twice
 
@@ -236,15 +227,13 @@ class _Rebuild:
 
     # ------------------------------------------------------------ counters and deliveries
 
-    async def _counters(self, row: ActivityRow) -> None:
+    def _counters(self, row: ActivityRow) -> ScriptCall:
         key = self.keys.key("day", row.community, row.group_id or NO_GROUP, row.member, row.day.isoformat())
         counts = (row.messages, row.check_ins, row.plays, row.events, row.last_at_ms)
         pairs = [part for pair in zip(COUNTER_NAMES, counts, strict=True) for part in pair]
-        self.rebuilt.counters += await self.redis.script(
-            "restore_counters", [key], [COUNTERS_KEPT_MS, *pairs]
-        )
+        return [key], [COUNTERS_KEPT_MS, *pairs]
 
-    async def _delivery(self, delivery: Delivery) -> None:
+    def _delivery(self, delivery: Delivery) -> ScriptCall:
         prefix = self.keys.prefix(delivery.community)
         fields: dict[str, Value] = {
             "community": delivery.community, "channel": delivery.channel, "user_id": delivery.user_id,
@@ -253,8 +242,7 @@ class _Rebuild:
             "created_at_ms": delivery.created_at_ms, "updated_at_ms": delivery.updated_at_ms,
             "parts": delivery.parts, "next_part": delivery.next_part,
         }  # fmt: skip
-        self.rebuilt.deliveries += await self.redis.script(
-            "restore_delivery",
+        return (
             [f"{prefix}delivery:{delivery.id}", f"{prefix}due", f"{prefix}due:order"],
             [
                 delivery.id, self.now_ms, delivery.created_at_ms, delivery.channel, delivery.user_id,

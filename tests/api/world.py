@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import io
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -80,7 +81,7 @@ class World:
         token: str | None = None,
         params: Mapping[str, str] | None = None,
         json: Any = None,
-        data: bytes | None = None,
+        data: bytes | io.BytesIO | AsyncIterator[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """Ask as the owner, unless another token is given; '' sends none."""

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Table, select
 
+from bot.clock import SystemClock
+from bot.communities import Communities
+from bot.config import load_config, resolve_communities
+from bot.storage.drain import Drain
 from bot.storage.redis.client import RedisClient
 from bot.storage.redis.keys import Keys
 from bot.storage.sql import tables
 from bot.storage.sql.database import Database
+from bot.storage.verify import verify
 
 Row = dict[str, Any]
 _SHARDS = 64
@@ -53,6 +60,13 @@ class Records:
             return not any(sizes)
 
         await until(nothing_waits, "the drain", limit_s)
+
+    async def disagreements(self, config: Path) -> list[str]:
+        """What `verify` finds, without the time a program needs to start."""
+        communities = Communities(resolve_communities(load_config(config, os.environ)))
+        drain = Drain(self.redis, self._keys, self.database)
+        found = await verify(self.redis, self._keys, self.database, drain, communities, SystemClock())
+        return [str(one) for one in found]
 
     async def everything(self) -> dict[str, object]:
         """Every row and every key with its value: equal before and after what had no effect."""

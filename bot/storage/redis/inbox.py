@@ -19,10 +19,9 @@ Memory per event: 8 bytes for the digest in an integer set, kept one to two peri
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from bot.day import Day
 from bot.errors import StoreError
@@ -50,16 +49,14 @@ class Standing(StrEnum):
     OLD = "old"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """An answer as stored: `at_ms` is when it was decided, `answer` empty for silence."""
 
     at_ms: int
     answer: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """What came of taking an event in.
 
     `this_minute` is how many events the member has sent in the running minute, 0 for a repeat;
@@ -71,8 +68,7 @@ class Taken:
     decision: Decision | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(NamedTuple):
     """An event's names in Redis, made once per delivery."""
 
     event: Event

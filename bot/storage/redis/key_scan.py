@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Container
+from collections.abc import AsyncIterator, Container, Mapping, Sequence
 
+from bot.storage.redis.boards import Board
 from bot.storage.redis.client import RedisClient
 from bot.storage.redis.keys import Keys
 
@@ -35,6 +36,28 @@ async def scan_store(
                 yield community, ids
     for community, ids in held.items():
         yield community, ids
+
+
+async def members_in_redis(
+    redis: RedisClient, keys: Keys, boards: Mapping[str, Sequence[Board]]
+) -> AsyncIterator[tuple[str, list[str]]]:
+    """Yield (community, members) of all whom Redis knows in any way; a member comes several times.
+
+    Args:
+        redis: Where to look.
+        keys: Names of the keys.
+        boards: The kept rankings of each community to look at.
+
+    Raises:
+        StoreUnavailableError: Redis did not answer.
+    """
+    for store in ("member", "check_in"):
+        async for chunk in scan_store(redis, keys, store, boards):
+            yield chunk
+    for community, of_community in boards.items():
+        for board in of_community:
+            async for members in scan_board(redis, board.key):
+                yield community, members
 
 
 async def scan_board(redis: RedisClient, board: str) -> AsyncIterator[list[str]]:

@@ -53,6 +53,7 @@ async def write_drained(
 
     Raises:
         StoreUnavailableError: The database did not answer; hand the same batch over again.
+        RowRefusedError: It refuses what a row holds; nothing of the batch was written.
         StoreError: It refused; nothing of the batch was written.
     """
     parsed, seen = parse_entries(entries), parse_activity(activity)

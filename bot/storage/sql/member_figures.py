@@ -12,6 +12,8 @@ from sqlalchemy import BigInteger, Select, cast, func, select, union
 from bot.storage.sql import tables
 from bot.storage.sql.database import Database
 
+_SOURCES = (tables.members.c, tables.ledger.c, tables.check_ins.c)
+
 
 @dataclass(slots=True)
 class MemberFigures:
@@ -21,7 +23,7 @@ class MemberFigures:
         points: Sum of the ledger.
         by_day: Sum of the ledger by community-day, for the days asked for.
         check_ins: Days checked in on, each with whether a make-up card paid for it.
-        known: Whether history has ever met the member.
+        known: Whether history has met the member themselves, not only points given to them.
         name: Their name, empty where no platform told.
         joined_at_ms: When they last joined, Unix milliseconds; None where it was not observed.
         left_at_ms: When they left; None while they are there.
@@ -67,10 +69,22 @@ async def known_members(database: Database, community: str) -> AsyncIterator[lis
     Raises:
         StoreUnavailableError: The database did not answer.
     """
-    sources = (tables.members.c, tables.ledger.c, tables.check_ins.c)
-    found = union(*(select(source.member).where(source.community == community) for source in sources))
+    found = union(*(select(row.member).where(row.community == community) for row in _SOURCES))
     async for rows in database.stream(found.order_by("member")):
         yield [row.member for row in rows]
+
+
+async def unknown_members(database: Database, community: str, members: Sequence[str]) -> list[str]:
+    """Return those of a few members of whom history knows nothing.
+
+    Raises:
+        StoreUnavailableError: The database did not answer.
+    """
+    found = union(
+        *(select(row.member).where(row.community == community, row.member.in_(members)) for row in _SOURCES)
+    )
+    known = {row.member for row in await database.fetch(found)}
+    return [member for member in dict.fromkeys(members) if member not in known]
 
 
 def _sums(community: str, members: Sequence[str]) -> Select[Any]:

@@ -1,0 +1,219 @@
+"""Killed by −9 at any moment under load: nothing acknowledged is lost, nothing counts twice.
+
+The moments are drawn from fixed seeds, as a number of answers after which the kill comes, so that they lie in
+the middle of the load on any machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from bot.sandbox.vendor import Sandbox
+from bot.sandbox.wire import Callback
+from tests.e2e.deployments import Deployment
+from tests.e2e.lines import Answer, Line
+from tests.e2e.records import Records, until
+from tests.e2e.serving import ProcessId, Server, run
+
+pytestmark = pytest.mark.crash
+
+MEMBERS = 80  # who check in, per round
+LINES = 10  # connections of the load
+
+
+@dataclass
+class CheckIn:
+    """One member's check-in and what came of its deliveries."""
+
+    channel: str
+    user_id: str
+    callback: Callback
+    answers: set[str] = field(default_factory=set)
+
+    @property
+    def member(self) -> str:
+        return f"{self.channel}:{self.user_id}"
+
+    @property
+    def acknowledged(self) -> bool:
+        return bool(self.answers)
+
+
+class Load:
+    """Check-ins of many members, some delivered more than once, and a kill in the middle."""
+
+    def __init__(self, vendor: Sandbox, rng: Random, number: int) -> None:
+        self._vendor, self._rng = vendor, rng
+        self.check_ins = []
+        for place in range(MEMBERS):
+            channel, user_id = rng.choice(("app", "oa")), f"r{number}m{place}"
+            self.check_ins.append(CheckIn(channel, user_id, vendor.build_callback(channel, user_id, "签到")))
+        again = rng.sample(self.check_ins, MEMBERS // 3)
+        self._waiting = deque(rng.sample([*self.check_ins, *again], MEMBERS + len(again)))
+        self._answered = asyncio.Event()
+        self._left = rng.randrange(1, len(self._waiting) * 9 // 10)
+
+    async def run(self, server: Server, victims: list[ProcessId]) -> int:
+        """Deliver all, kill `victims` after so many answers; return how many had come by then."""
+        pumps = [asyncio.create_task(self._pump(server)) for _ in range(LINES)]
+        moment = self._left
+        await asyncio.wait_for(self._answered.wait(), 20)
+        for victim in self._rng.sample(victims, len(victims)):
+            victim.send(signal.SIGKILL)
+        await asyncio.gather(*pumps)
+        return moment
+
+    async def _pump(self, server: Server) -> None:
+        """Deliver one after the other; where the server is gone, it is gone for all that is left."""
+        while self._waiting:
+            try:
+                async with Line(server.base) as line:
+                    while self._waiting:
+                        check_in = self._waiting.popleft()
+                        answer = await line.post(check_in.channel, check_in.callback)
+                        self._note(check_in, answer)
+                        if not answer.status:
+                            break
+            except OSError:
+                return
+
+    def _note(self, check_in: CheckIn, answer: Answer) -> None:
+        assert answer.status in {0, 200, 503}, answer
+        if answer.status == 200:
+            check_in.answers.add(self._vendor.open_answer(check_in.channel, answer.body))
+        self._left -= 1
+        if self._left <= 0:
+            self._answered.set()
+
+    async def repeat_all(self, server: Server) -> None:
+        """Deliver everything again, as the platforms do, now that all is well."""
+        async with Line(server.base) as line:
+            for check_in in self.check_ins:
+                answer = await line.post(check_in.channel, check_in.callback)
+                assert answer.status == 200
+                check_in.answers.add(self._vendor.open_answer(check_in.channel, answer.body))
+
+
+class Series:
+    """A number of rounds on one data directory."""
+
+    def __init__(self, deployment: Deployment, seed: int) -> None:
+        self.deployment, self.rng = deployment, Random(seed)
+        self.kills: Counter[str] = Counter()
+        self._members = 0
+        self._server: Server
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Have a server, which the rounds replace."""
+        self._start()
+        try:
+            yield
+            assert self._server.stop() == 0
+        finally:
+            self._server.clean_up()
+
+    def _start(self) -> None:
+        self._server = Server(self.deployment.config)
+        try:
+            self._server.wait_ready()
+        except BaseException:
+            self._server.clean_up()
+            raise
+
+    def _victims(self) -> tuple[str, list[ProcessId]]:
+        server = self._server
+        choices = {"main": [server.main], "store": [server.store()], "all": [server.main, *server.family()]}
+        workers = server.workers()
+        if workers:
+            choices["worker"] = [self.rng.choice(workers)]
+        name = self.rng.choice(sorted(choices))
+        self.kills[name] += 1
+        return name, choices[name]
+
+    async def round(self, number: int, vendor: Sandbox) -> None:
+        """Load, kill, start again where needed, and look at everything."""
+        load = Load(vendor, self.rng, number)
+        name, victims = self._victims()
+        import time; T=[time.time()]
+        moment = await load.run(self._server, victims)
+        T.append(time.time()); print("moment = await load.run(self._".replace(chr(34),""), round(T[-1]-T[-2],2))
+        acknowledged = [one for one in load.check_ins if one.acknowledged]
+        print(f"round {number}: {name} killed after {moment} answers, {len(acknowledged)} acknowledged")
+        if self._server.main in victims:
+            self._server.kill()
+            T.append(time.time()); print("self._server.kill()".replace(chr(34),""), round(T[-1]-T[-2],2))
+            self._start()
+            T.append(time.time()); print("self._start()".replace(chr(34),""), round(T[-1]-T[-2],2))
+        await until(lambda: _answers(self._server), "the server's health")
+        T.append(time.time()); print("await until(lambda: _answers(s".replace(chr(34),""), round(T[-1]-T[-2],2))
+        async with self.deployment.records() as records:
+            await self._compare(records, load, acknowledged)
+            T.append(time.time()); print("await self._compare(records, l".replace(chr(34),""), round(T[-1]-T[-2],2))
+            before = {one.member: set(one.answers) for one in acknowledged}
+            await load.repeat_all(self._server)
+            T.append(time.time()); print("await load.repeat_all(self._se".replace(chr(34),""), round(T[-1]-T[-2],2))
+            for one in acknowledged:
+                assert one.answers == before[one.member], "a repeat was answered otherwise"
+            await self._compare(records, load, load.check_ins)
+            T.append(time.time()); print("await self._compare(records, l".replace(chr(34),""), round(T[-1]-T[-2],2))
+            assert await records.disagreements(self.deployment.config) == []
+
+    async def _compare(self, records: Records, load: Load, acknowledged: list[CheckIn]) -> None:
+        """Every acknowledged check-in is there once; one that was not is there once or not at all."""
+        drained = await records.drained()
+        entries = {row["member"]: row for row in drained.ledger}
+        days = {row["member"]: row for row in drained.check_ins}
+        counted = {row["member"]: row for row in drained.activity}
+        assert len(entries) == len(drained.ledger), "points given twice"
+        assert entries.keys() == days.keys()
+        for one in acknowledged:
+            assert one.member in entries, f"an acknowledged check-in of {one.member} is lost"
+        for one in load.check_ins:
+            if one.member in entries:
+                cause = f"{one.channel}:{one.user_id}:{one.callback.plaintext.partition('<MsgId>')[2].partition('<')[0]}"
+                assert (entries[one.member]["delta"], entries[one.member]["cause"]) == (10, cause)
+                assert (counted[one.member]["messages"], counted[one.member]["check_ins"]) == (1, 1)
+
+
+async def _answers(server: Server) -> bool:
+    async def ask() -> Answer:
+        async with Line(server.base) as line:
+            return await line.ask("GET", "/readyz")
+
+    try:
+        return (await ask()).status == 200
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("rounds", "workers", "appendfsync", "seed"),
+    [(13, 1, "everysec", 20261101), (11, 3, "everysec", 20261102), (6, 1, "always", 20261103)],
+)
+async def test_nothing_acknowledged_is_lost_and_nothing_counts_twice_by_a_kill_at_any_moment(
+    tmp_path: Path, vendor: Sandbox, rounds: int, workers: int, appendfsync: str, seed: int
+) -> None:
+    settings = {"server": {"workers": workers}, "storage": {"appendfsync": appendfsync}}
+    print(f"seed {seed}")
+    series = Series(Deployment(tmp_path, settings), seed)
+    with series.serving():
+        for number in range(rounds):
+            await series.round(number, vendor)
+        print(series.kills)
+        assert_verified(series.deployment)
+    assert_verified(series.deployment)  # also without a server
+
+
+def assert_verified(deployment: Deployment) -> None:
+    done = run("verify", "--config", str(deployment.config))
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,60 @@
+"""帮助: what can be said here, by role."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.model import Reply
+from bot.routing.context import Context
+from bot.routing.router import Router
+from bot.testing import FakeChat, Stores
+from run import ROUTERS
+from tests.handlers.conftest import OpenChat
+
+MENU = """【测试社群】可以这样和我说：
+签到 — 每天一次，连续签到有奖励
+补签 — 用积分补上最近漏掉的一天
+日历 — 看本月签到日历
+积分 — 看我的积分和名次
+明细 — 看我的积分流水（明细 2 看第 2 页）
+排行 — 看积分总榜（还有：排行 今日、排行 本周、排行 本月）
+帮助 — 再看一次这张菜单"""
+FOR_MANAGERS = """
+管理员还可以：
+关键词 触发词=回复 — 新增或更新一条自动回复
+删关键词 触发词 — 删掉这条自动回复
+加分 成员 数 理由 — 给成员加分（数写成负数就是扣分）"""
+
+
+async def test_members_see_their_commands_and_managers_theirs_too(chat: FakeChat) -> None:
+    assert await chat.say("alice", "帮助") == MENU
+    assert await chat.say("ana", "菜单") == MENU + FOR_MANAGERS
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+async def test_every_command_stands_in_the_menu_and_every_line_of_the_menu_is_a_command(
+    open_chat: OpenChat, language: str
+) -> None:
+    commands = [command for router in ROUTERS for command in router.commands]
+    async with open_chat(managers=["ana"], community={"language": language}) as chat:
+        menu = await chat.say("ana", "help") or ""
+        lines = [line.split("—")[0].split()[0] for line in menu.splitlines() if "—" in line]
+        for word in lines:
+            assert any(word in command.words for command in commands), word
+        for command in commands:
+            assert any(word in command.words for word in lines), command.name
+
+
+async def test_the_commands_of_plug_ins_are_listed_each_for_who_may_use_it(stores: Stores) -> None:
+    dice = Router("dice")
+
+    @dice.command("骰子", "掷骰子")
+    async def roll(_: Context) -> Reply:
+        return Reply.text("4")
+
+    @dice.command("停骰子", for_managers=True)
+    async def stop(_: Context) -> None: ...
+
+    async with FakeChat([*ROUTERS, dice], managers=["ana"], stores=stores) as chat:
+        assert await chat.say("alice", "帮助") == MENU + "\n更多命令：骰子"
+        assert await chat.say("ana", "帮助") == MENU + FOR_MANAGERS + "\n更多命令：骰子、停骰子"

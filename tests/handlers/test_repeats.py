@@ -1,0 +1,158 @@
+"""The same message again: by the platform, after a crash half way, and in two processes at once.
+
+One table names every command and every other thing that is answered; what is said to each must have one
+effect and one answer, however it comes twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from bot.codec import decode_answer
+from bot.errors import StoreUnavailableError
+from bot.model import Content, Entered, Event, Subscribed, TextMessage, Unsubscribed
+from bot.storage.redis.inbox import Inbox, Ticket
+from bot.testing import CHANNEL, FakeChat, Stores
+from run import ROUTERS
+from tests.handlers.scenes import COMMUNITY, add_rule, ledger, shanghai
+
+
+@dataclass(frozen=True)
+class Act:
+    """Something that is said or happens; `command` is the name of the command it is."""
+
+    command: str
+    who: str
+    content: Content
+
+    def __str__(self) -> str:
+        return self.command or self.content.name
+
+
+def text(command: str, said: str, who: str = "alice") -> Act:
+    return Act(command, who, TextMessage(said))
+
+
+ACTS = (
+    text("check_in.check_in", "签到"),
+    text("check_in.make_up", "补签"),
+    text("check_in.show_calendar", "日历"),
+    text("points.show_balance", "积分"),
+    text("points.show_ledger", "明细"),
+    text("points.show_ranking", "排行 今日"),
+    text("managers.add_keyword", "关键词 新词=新回复", "ana"),
+    text("managers.delete_keyword", "删关键词 旧词", "ana"),
+    text("managers.grant", "加分 alice -20 退货", "ana"),
+    text("managers.grant refused", "加分 alice 20", "bob"),
+    text("help.show_help", "帮助"),
+    text("keyword in turn", "轮到谁"),
+    text("keyword that rests", "旧词 {积分}"),
+    Act("", "alice", Subscribed()),
+    Act("", "bob", Entered()),
+    Act("", "alice", Unsubscribed()),
+)
+# A second run finds the rule as the first, whose answer nobody has heard, has left it, and says so.
+SAID_ANEW = {"managers.add_keyword", "managers.delete_keyword"}
+
+
+def test_every_command_stands_in_the_table() -> None:
+    commands = {command.name for router in ROUTERS for command in router.commands}
+    assert commands <= {act.command for act in ACTS}
+
+
+async def set_the_scene(chat: FakeChat) -> None:
+    """Alice has a history and points, Bob has been here, there are two rules."""
+    for day in (26, 27):
+        await chat.say("alice", "签到", at=shanghai(2, day))
+    await chat.send("bob", Subscribed(), at=shanghai(3, 1))
+    await chat.say("ana", "加分 alice 200 开场")
+    await add_rule(chat, "轮到谁", answers=("小明", "小红", "小刚"), pick="in_turn")
+    await add_rule(chat, "旧词", answers=("{昵称}：{积分}",), cool_down_s=60)
+
+
+async def books(chat: FakeChat) -> dict[str, Any]:
+    """Everything an act may change for good."""
+    stores = chat.service.parts.stores
+    entries = await ledger(chat)  # brings all history up to date
+    rules = await stores.keyword_rules.page(COMMUNITY)
+    members = await stores.member_history.page(COMMUNITY)
+    return {
+        "ledger": entries,
+        "rules": [(rule.triggers, rule.answers) for rule in rules.items],
+        "members": [(member.member, member.joins, member.left_at_ms) for member in members.items],
+        "calendar": [
+            await stores.check_ins.total(COMMUNITY, f"{CHANNEL}:{who}") for who in ("alice", "bob", "ana")
+        ],
+        "turn": await chat.service.redis.call("GET", chat.service.keys.key("turn", COMMUNITY, "1")),
+    }
+
+
+@pytest.mark.parametrize("act", ACTS, ids=str)
+async def test_a_message_that_comes_three_times_has_one_effect_and_one_answer(stores: Stores, act: Act) -> None:
+    async with FakeChat(ROUTERS, managers=["ana"], stores=stores) as chat:
+        await set_the_scene(chat)
+        before = await books(chat)
+        first = await chat.send(act.who, act.content, message_id="m")
+        after_one = await books(chat)
+        repeats = [await chat.send(act.who, act.content, message_id="m") for _ in range(2)]
+
+        assert repeats == [first, first]
+        assert await books(chat) == after_one
+        assert len(after_one["ledger"]) - len(before["ledger"]) == _entries(act)
+
+
+def _entries(act: Act) -> int:
+    # Making up 1 March closes no gap; a check-in of the third day in a row would bring a bonus too.
+    return int(act.command in {"check_in.check_in", "check_in.make_up", "managers.grant"})
+
+
+@pytest.mark.parametrize("act", ACTS, ids=str)
+async def test_an_answer_that_was_lost_half_way_is_found_again_without_a_second_effect(
+    stores: Stores, act: Act, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The handler has had its effect, then the store goes away: nothing is acknowledged, and it comes again."""
+    lost: list[bytes] = []
+
+    async def lose(_inbox: Inbox, _ticket: Ticket, _now_ms: int, answer: bytes, *_: object) -> None:
+        lost.append(answer)
+        raise StoreUnavailableError("away")
+
+    async with FakeChat(ROUTERS, managers=["ana"], stores=stores) as chat:
+        await set_the_scene(chat)
+        event = chat.event(act.who, act.content, message_id="m")
+        with monkeypatch.context() as patched, pytest.raises(StoreUnavailableError):
+            patched.setattr(Inbox, "settle", lose)
+            await chat.deliver_event(event)
+        after_one = await books(chat)
+        outcome = await chat.deliver_event(event)
+
+        assert await books(chat) == after_one
+        if act.command not in SAID_ANEW:
+            assert [outcome.decision.answer] == lost
+
+
+@pytest.mark.parametrize("act", ACTS, ids=str)
+async def test_two_processes_that_get_a_message_at_once_give_one_answer_and_one_effect(
+    stores: Stores, act: Act
+) -> None:
+    async with (
+        FakeChat(ROUTERS, managers=["ana"], stores=stores) as here,
+        FakeChat(ROUTERS, managers=["ana"], stores=stores) as there,
+    ):
+        await set_the_scene(here)
+        await there.refresh_keywords()
+        before = await books(here)
+        event = here.event(act.who, act.content, message_id="m")
+        answers = await asyncio.gather(*(_deliver(chat, event) for chat in (here, there) for _ in range(3)))
+
+        assert len(set(answers)) == 1
+        after = await books(here)
+        assert len(after["ledger"]) - len(before["ledger"]) == _entries(act)
+
+
+async def _deliver(chat: FakeChat, event: Event) -> object:
+    return decode_answer((await chat.deliver_event(event)).decision.answer)
