@@ -144,11 +144,14 @@ class FakeChat:
     def event(
         self, user_id: str, content: Content, *, message_id: str = "", at: datetime | None = None
     ) -> Event:
-        """Return the event a platform would make of it; every call makes another message unless named."""
+        """Return the event a platform would make of it; every call makes another message unless named.
+
+        Messages without a name are numbered by this chat; of two chats on the same stores, name them.
+        """
         self._numbers += 1
         sent_at = FixedClock(at).now_ms() if at is not None else self.clock.now_ms()
         return Event(
-            id=f"{CHANNEL}:{user_id}:{message_id or self._numbers}",
+            id=f"{CHANNEL}:{user_id}:{message_id or f'#{self._numbers}'}",
             channel=CHANNEL,
             user_id=user_id,
             account_id="ww0000000000test00",

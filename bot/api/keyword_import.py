@@ -88,7 +88,12 @@ async def export_keywords(call: Call[Query, None]) -> web.StreamResponse:
     return response
 
 
-_FILE = {"type": "string", "description": "See the guide of keyword files."}
+_FILE = {
+    "type": "string",
+    "description": "A YAML list of rules; or a CSV file (UTF-8 or GB 18030) whose header names the fields in "
+    "English or Chinese. In CSV a list may stand in several columns (answer, answer 2) or in a cell as JSON; "
+    "triggers also one per line or separated by |, other lists but answers also separated by commas.",
+}
 _RULES = {"type": "array", "items": {"$ref": f"#/components/schemas/{KeywordRuleForm.__name__}"}}
 _SHOWN = {"type": "array", "items": {"$ref": f"#/components/schemas/{KeywordRuleShown.__name__}"}}
 

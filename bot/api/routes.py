@@ -33,7 +33,7 @@ from bot.api import (
     status,
 )
 from bot.api.access import Gate, check_community, check_exists, check_role
-from bot.api.endpoint import Answer, Call, Endpoint, Result
+from bot.api.endpoint import Answer, Call, Endpoint, Result, Role
 from bot.api.openapi import openapi_document
 from bot.api.parts import ApiParts
 from bot.api.problem import PROBLEMS, ProblemError, problem_response
@@ -73,6 +73,7 @@ def add_api(app: web.Application, parts: ApiParts) -> None:
     for endpoint in ENDPOINTS:
         api.router.add_route(endpoint.method, _route(endpoint.path), _handler(parts, gate, endpoint))
     api.router.add_route("GET", DOCUMENT_PATH, _describe)
+    api.on_response_prepare.append(_add_headers)
     app.add_subapp(PREFIX, api)
 
 
@@ -98,7 +99,7 @@ def _handler(parts: ApiParts, gate: Gate, endpoint: Endpoint) -> _Handler:
         query = read_query(request, endpoint.query)
         body = await _body(request, endpoint)
         result = await endpoint.act(Call(parts, caller, place, path, query, body, request))
-        if endpoint.method != "GET":
+        if endpoint.role > Role.ANALYST:  # who changes something is on record
             await _log.ainfo("api", act=endpoint.act.__name__, token=caller.name, path=request.path)
         return _response(result, endpoint)
 
@@ -127,6 +128,11 @@ def _response(result: Result, endpoint: Endpoint) -> web.StreamResponse:
     )
 
 
+async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    """Keep answers out of caches, and let nobody guess their type."""
+    response.headers.update(_HEADERS)
+
+
 # ---------------------------------------------------------------- problems
 
 
@@ -152,8 +158,6 @@ def _problems(gate: Gate) -> Any:
         except Exception as error:  # noqa: BLE001 - a fault of ours must not become a page of aiohttp
             await _log.aerror("api call failed", path=request.path, exc_info=error)
             response = problem_response(_internal())
-        if not response.prepared:
-            response.headers.update(_HEADERS)
         return response
 
     return middleware

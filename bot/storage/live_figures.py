@@ -134,22 +134,24 @@ class ActivitySource:
         self._redis = redis
         self._keys = keys
         self._history = ActivityHistory(database)
-        self._days: dict[str, tuple[date, date]] = {}
+        self._days: dict[str, list[date]] = {}
         for community in communities:
             today = communities.calendar(community).day_of(clock.now_ms()).date
-            first = today - timedelta(days=COUNTERS_COMPARED_DAYS)
-            self._days[community.id] = (first, today + timedelta(days=1))
+            backs = range(COUNTERS_COMPARED_DAYS, -2, -1)  # to tomorrow, for senders whose clock is ahead
+            self._days[community.id] = [today - timedelta(days=back) for back in backs]
 
     async def subjects(self) -> AsyncIterator[Chunk]:
-        """Yield the counters of either store."""
-        for community, (first, last) in self._days.items():
-            async for rows in self._history.days(community, first, last):
+        """Yield the counters of history, then those that only Redis knows."""
+        for community, days in self._days.items():
+            async for rows in self._history.days(community, days[0], days[-1]):
                 yield community, [_name_of(row) for row in rows]
         async for community, names in scan_store(self._redis, self._keys, "day", self._days):
-            from_iso, to_iso = (day.isoformat() for day in self._days[community])
-            kept = [name for name in names if from_iso <= name.rpartition(":")[2] <= to_iso]
-            if kept:
-                yield community, kept
+            kept_days = {day.isoformat() for day in self._days[community]}
+            kept = [name for name in names if name.rpartition(":")[2] in kept_days]
+            known = await self._rows(community, kept)
+            unknown = [name for name in kept if name not in known]
+            if unknown:
+                yield community, unknown
 
     async def in_redis(self, community: str, subjects: Sequence[str]) -> list[Figures]:
         """Return the live counters."""
@@ -159,13 +161,19 @@ class ActivitySource:
 
     async def in_sql(self, community: str, subjects: Sequence[str]) -> list[Figures]:
         """Return the counters as drained."""
+        rows = await self._rows(community, subjects)
+        return [rows.get(name, {}) for name in subjects]
+
+    async def _rows(self, community: str, subjects: Sequence[str]) -> dict[str, Figures]:
+        days = [date.fromisoformat(name.rpartition(":")[2]) for name in subjects]
+        if not days:
+            return {}
+        members = sorted({self.member(name) for name in subjects})
         found: dict[str, Figures] = {}
-        members = {self.member(name) for name in subjects}
-        first, last = self._days[community]
-        for row in await self._history.of_members(community, sorted(members), first, last):
+        for row in await self._history.of_members(community, members, min(days), max(days)):
             counts = (row.messages, row.check_ins, row.plays, row.events, row.last_at_ms)
             found[_name_of(row)] = _without_zeros(dict(zip(COUNTER_NAMES, counts, strict=True)))
-        return [found.get(name, {}) for name in subjects]
+        return found
 
     def member(self, subject: str) -> str:
         """Return the member of the counters."""

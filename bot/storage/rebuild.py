@@ -55,7 +55,7 @@ from bot.storage.sql.activity import ActivityHistory, ActivityRow
 from bot.storage.sql.database import Database
 from bot.storage.sql.deliveries import Delivery, DeliveryHistory
 from bot.storage.sql.member_figures import MemberFigures, known_members, read_members, unknown_members
-from bot.storage.sql.recent_effects import Order, PaidCheckIn, recent_check_ins, recent_orders
+from bot.storage.sql.recent_effects import PaidCheckIn, recent_check_ins, recent_orders
 
 _DAY_MS = 86_400_000
 _MOST_TRIES = 50  # of a member who acts each time between two looks
@@ -117,8 +117,7 @@ class _Rebuild:
         calendar = communities.calendar(community)
         today = calendar.day_of(self.now_ms).date
         self.boards[community.id] = kept_boards(self.keys, community.id, calendar, self.now_ms)
-        async for orders in recent_orders(self.database, community.id, self.now_ms - self.event_memory_ms):
-            await asyncio.gather(*(self._order(community.id, order) for order in orders))
+        await self._orders(community.id)
         async for members in known_members(self.database, community.id):
             await self._members(community.id, members)
             await self._results(community, members, today)
@@ -187,43 +186,51 @@ class _Rebuild:
     # ------------------------------------------------------------ results, so that nothing happens twice
 
     async def _results(self, community: Community, members: Sequence[str], today: date) -> None:
-        kept_days = make_up_memory_ms(community.check_in) // _DAY_MS
-        recent = await recent_check_ins(
-            self.database, community.id, members, today - timedelta(days=kept_days)
-        )
-        await asyncio.gather(*(self._result(community, paid, today) for paid in recent))
+        """Restore the results of recent check-ins and make-up cards."""
+        memory_ms = make_up_memory_ms(community.check_in)
+        since = today - timedelta(days=memory_ms // _DAY_MS)
+        recent = await recent_check_ins(self.database, community.id, members, since)
+        await self._add_balances(community.id, [paid for paid in recent if paid.balance is None])
+        first = today - timedelta(days=COUNTERS_KEPT_MS // _DAY_MS - 1)
+        cards = [self._card(paid, memory_ms) for paid in recent if paid.row.made_up]
+        check_ins = [
+            self._check_in(paid) for paid in recent if not paid.row.made_up and paid.row.day >= first
+        ]
+        done = await script_all(self.redis, "restore_once", cards)
+        done += await script_all(self.redis, "restore_result", check_ins)
+        self.rebuilt.check_ins += sum(done)
 
-    async def _result(self, community: Community, paid: PaidCheckIn, today: date) -> None:
+    async def _add_balances(self, community: str, unpaid: Sequence[PaidCheckIn]) -> None:
+        """Give check-ins that changed no points the nearest to what the member then had: the present sum."""
+        members = sorted({paid.row.member for paid in unpaid})
+        figures = await read_members(self.database, community, members, date.max) if members else {}
+        for paid in unpaid:
+            paid.balance = figures[paid.row.member].points
+
+    def _card(self, paid: PaidCheckIn, memory_ms: int) -> ScriptCall:
         row = paid.row
-        balance = paid.balance
-        if balance is None:  # it gave no points: what the member has now is the nearest to what they had
-            points = await self.redis.call(
-                "HGET", self.keys.key("member", row.community, row.member), "points"
-            )
-            balance = int(points or 0)
-        if row.made_up:
-            key = make_up_key(self.keys, row.community, row.member, row.cause)
-            result = f"{row.streak} {row.total} {paid.cost} {paid.bonus} {balance} {row.day}"
-            memory_ms = make_up_memory_ms(community.check_in)
-            done = await self.redis.call("SET", key, result, "NX", "PX", memory_ms)
-        elif (today - row.day).days < COUNTERS_KEPT_MS // _DAY_MS:
-            key = day_results_key(self.keys, row.community, row.day.isoformat())
-            figures = f"{row.streak} {row.total} {row.rank} {row.points} {paid.bonus} {balance}"
-            done, _ = await asyncio.gather(
-                self.redis.call("HSETNX", key, row.member, f"{figures}|{row.cause}"),
-                self.redis.call("PEXPIRE", key, COUNTERS_KEPT_MS, "NX"),
-            )
-        else:
-            return
-        self.rebuilt.check_ins += bool(done)
+        result = f"{row.streak} {row.total} {paid.cost} {paid.bonus} {paid.balance} {row.day}"
+        return [make_up_key(self.keys, row.community, row.member, row.cause)], [result, memory_ms]
 
-    async def _order(self, community: str, order: Order) -> None:
-        memory_ms = REVERSAL_MEMORY_MS if order.reverses else self.event_memory_ms
-        left_ms = order.made_at_ms + memory_ms - self.now_ms
-        if left_ms > 0:
-            key = grant_key(self.keys, community, order.member, cause=order.cause, reverses=order.reverses)
-            done = await self.redis.call("SET", key, order.balance_after, "NX", "PX", left_ms)
-            self.rebuilt.orders += bool(done)
+    def _check_in(self, paid: PaidCheckIn) -> ScriptCall:
+        row = paid.row
+        figures = f"{row.streak} {row.total} {row.rank} {row.points} {paid.bonus} {paid.balance}"
+        key = day_results_key(self.keys, row.community, row.day.isoformat())
+        return [key], [row.member, f"{figures}|{row.cause}", COUNTERS_KEPT_MS]
+
+    async def _orders(self, community: str) -> None:
+        """Restore that recent orders of points were carried out."""
+        async for orders in recent_orders(self.database, community, self.now_ms - self.event_memory_ms):
+            calls: list[ScriptCall] = []
+            for order in orders:
+                memory_ms = REVERSAL_MEMORY_MS if order.reverses else self.event_memory_ms
+                left_ms = order.made_at_ms + memory_ms - self.now_ms
+                key = grant_key(
+                    self.keys, community, order.member, cause=order.cause, reverses=order.reverses
+                )
+                if left_ms > 0:
+                    calls.append(([key], [order.balance_after, left_ms]))
+            self.rebuilt.orders += sum(await script_all(self.redis, "restore_once", calls))
 
     # ------------------------------------------------------------ counters and deliveries
 

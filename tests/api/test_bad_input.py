@@ -5,16 +5,16 @@ from __future__ import annotations
 import gzip
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
-from typing import Any
+from pathlib import Path
 
 import orjson
 
 from bot.api.endpoint import Endpoint
 from bot.api.routes import ENDPOINTS
-from bot.errors import StoreUnavailableError
+from bot.storage.redis.embedded import EmbeddedRedis
 from bot.storage.sql.pages import encode_cursor
 from tests.api.requests import RULE
-from tests.api.world import Reply, World
+from tests.api.world import Reply, World, close_world, open_world
 
 JSON = "application/json"
 WITH_BODY = [endpoint for endpoint in ENDPOINTS if endpoint.takes_body]
@@ -141,15 +141,18 @@ async def test_instants_far_away_are_only_far_away(world: World) -> None:
         assert (reply.status, len(reply.body["items"])) == (200, count), since
 
 
-async def test_a_store_that_is_away_is_said_so_with_when_to_try_again(world: World) -> None:
-    await world.service.redis.close()
-    world.service.redis._reopen = _away  # type: ignore[attr-defined]
-    reply = await world.get("/communities/milk/ledger")
-    assert (reply.status, reply.word) == (503, "store_away")
-    assert int(reply.headers["Retry-After"]) > 0
+async def test_a_store_that_is_away_is_said_so_with_when_to_try_again(
+    tmp_path: Path, database_url: str
+) -> None:
+    with EmbeddedRedis.start(tmp_path / "redis") as store:
+        world = await open_world(store.url, database_url)
+    for path in ("/communities/milk/ledger", "/communities/milk/members/app:ana", "/deliveries"):
+        reply = await world.get(path)
+        assert (reply.status, reply.word) == (503, "store_away"), path
+        assert int(reply.headers["Retry-After"]) > 0
+    order = {"member": "app:ana", "delta": 1, "request_id": "r"}
+    assert (await world.post("/communities/milk/ledger", order)).word == "store_away"
     status = await world.get("/status")
-    assert (status.status, status.body["redis"]["state"]) == (200, "away")
-
-
-async def _away() -> Any:
-    raise StoreUnavailableError("pulled out")
+    assert (status.status, status.body["redis"]["state"], status.body["sql"]["state"]) == (200, "away", "ok")
+    assert (await world.get("/communities/milk/keywords")).status == 200, "which needs no Redis"
+    await close_world(world)

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from bench.workload import WECHAT, WECOM, make_chat, make_check_ins, make_rules
+from bot.platforms.wecom.app import WecomApp
+from bot.model import TextMessage
+from bot.routing.keyword_index import KeywordIndex
+from bot.routing.normalise import Normaliser
+
+RULES = make_rules(2_000)
+
+
+def test_rules_are_distinct_and_the_smaller_sets_are_part_of_the_larger() -> None:
+    assert len({rule.triggers[0] for rule in make_rules(100_000)}) == 100_000
+    assert make_rules(10) == RULES[:10]
+
+
+def test_every_callback_opens_to_a_line_that_meets_its_rule_or_none() -> None:
+    chat = make_chat(WECOM, RULES, count=400, members=20)
+    app = WecomApp(
+        channel=WECOM.name,
+        corp_id=WECOM.receiver_id,
+        agent_id=WECOM.agent_id,
+        token=WECOM.token,
+        encoding_aes_key=WECOM.encoding_aes_key,
+    )
+    normalise = Normaliser().normalise
+    index = KeywordIndex.build(RULES, ZoneInfo("Asia/Shanghai"), normalise)
+    ids = set()
+    for request, user, expected in zip(chat.requests, chat.users, chat.expected, strict=True):
+        head, _, body = request.partition(b"\r\n\r\n")
+        query = head.split(b" ")[1].partition(b"?")[2].decode()
+        event = app.open(query, body, received_at_ms=0)
+        assert isinstance(event.content, TextMessage)
+        best = index.best(normalise(event.content.text), event.sent_at_ms)
+        assert (best.rule.answers[0] if best else "") == expected
+        assert event.user_id == user
+        ids.add(event.id)
+    assert len(ids) == 400
+    assert 0.4 < sum(map(bool, chat.expected)) / 400 < 0.6
+    assert len(set(chat.users)) == 20
+
+
+@pytest.mark.parametrize("channel", [WECOM, WECHAT])
+def test_an_answer_that_says_something_else_or_comes_unasked_is_a_fault(channel: object) -> None:
+    assert channel in (WECOM, WECHAT)
+    chat = make_chat(WECOM, RULES, count=20, members=2)
+    silent = chat.expected.index("")
+    spoken = next(number for number, expected in enumerate(chat.expected) if expected)
+    assert chat.fault_of(silent, b"") == ""
+    assert "none where one is" in chat.fault_of(spoken, b"")
+
+
+def test_check_ins_come_from_as_many_people_as_there_are_callbacks() -> None:
+    assert len(set(make_check_ins(WECOM, 100).users)) == 100
