@@ -22,7 +22,7 @@ from bench.alarm import Alarm
 from bot.errors import BotError
 
 _CHUNK_BYTES = 1 << 16
-_SILENCE_LIMIT_S = 10.0
+_CONNECT_LIMIT_S = 10.0
 _SAMPLE_EVERY = 97
 _WARM_UP_REQUESTS = 300
 _OVERLOAD_FACTOR = 3.0  # an open loop that needs this many times its own length is given up
@@ -68,7 +68,7 @@ class _Connection:
     __slots__ = ("due_s", "fd", "number", "partial", "socket")
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=_SILENCE_LIMIT_S)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=_CONNECT_LIMIT_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.fd = self.socket.fileno()
         self.number = -1
@@ -80,7 +80,13 @@ class Load:
     """Connections to one server and the requests it gets."""
 
     def __init__(
-        self, port: int, requests: Sequence[bytes], answered: Sequence[bool] | None, *, cycle: bool = False
+        self,
+        port: int,
+        requests: Sequence[bytes],
+        answered: Sequence[bool] | None,
+        *,
+        cycle: bool = False,
+        silence_limit_s: float = 10.0,
     ) -> None:
         """Prepare requests for the server at `port`.
 
@@ -89,11 +95,13 @@ class Load:
             requests: Whole HTTP requests, sent in this order.
             answered: Which of them are due a body; None if that does not matter.
             cycle: Start over when all are sent; else the turn ends there.
+            silence_limit_s: Seconds after which a server that says nothing is given up.
         """
         self._port = port
         self._requests = requests
         self._answered = answered
         self._cycle = cycle
+        self._silence_limit_s = silence_limit_s
         self._heard = Heard()
         self._next = 0
         self._poll = select.epoll()
@@ -114,7 +122,7 @@ class Load:
                 self._send(connection)
             under_way, answers, before = len(pool), 0, 0
             while under_way:
-                events = self._wait(_SILENCE_LIMIT_S)
+                events = self._wait()
                 now_s = time.perf_counter()
                 for fd, _ in events:
                     connection = by_fd[fd]
@@ -155,7 +163,7 @@ class Load:
                     self._send(connection)
                 if free and place < len(due):
                     alarm.set(due[place] - (time.perf_counter() - begun_s))
-                for fd, _ in self._wait(_SILENCE_LIMIT_S):
+                for fd, _ in self._wait():
                     if fd == alarm.fd:
                         alarm.clear()
                         continue
@@ -206,10 +214,10 @@ class Load:
             heard.samples.append((number, data[body_start:]))
         return True
 
-    def _wait(self, timeout_s: float) -> list[tuple[int, int]]:
-        events = self._poll.poll(timeout_s)
+    def _wait(self) -> list[tuple[int, int]]:
+        events = self._poll.poll(self._silence_limit_s)
         if not events:
-            raise LoadError(f"the server was silent for {timeout_s:g} s")
+            raise LoadError(f"the server was silent for {self._silence_limit_s:g} s")
         return events
 
     # ------------------------------------------------------------ around it
@@ -240,7 +248,7 @@ def warm_up(port: int) -> None:
     does this for itself at its start, the others get it from here.
     """
     request = b"GET /warm-up HTTP/1.1\r\nHost: bot.example.com\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", port), timeout=_SILENCE_LIMIT_S) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=_CONNECT_LIMIT_S) as connection:
         for _ in range(_WARM_UP_REQUESTS):
             connection.sendall(request)
             data = b""

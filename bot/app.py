@@ -5,10 +5,9 @@
     receive     size limit, raw query and body                              413, 404
     open        platform: verify → decrypt → decode → Event                 403, 400
     route       dispatcher: command, keyword or kind of event → handler     no state asked yet
-    take        inbox: told apart from repeats, counted; one round trip     an answer that needs no state is
-                                                                            decided in it
-    work        middlewares → handler → Reply, in the order of the chat     only where state is needed; late:
-                                                                            queued, then acknowledged (`bot.work`)
+    take        inbox: told apart from repeats, counted; one round trip     decides what needs no state
+    work        middlewares → handler → Reply, in the order of the chat     `bot.work`; late: queued, then
+                                                                            acknowledged
     settle      inbox: the first decision stands, repeats get the same
     render      platform: answer → encrypted bytes
 
@@ -199,7 +198,7 @@ class Line:
 def _stage(
     step: Callable[[Callback, Given], Made], turn: Iterable[tuple[Callback, Given]]
 ) -> list[tuple[Callback, Made]]:
-    """Take every callback of a turn one step further; one that fails leaves with its error, the others go on."""
+    """Take every callback of a turn one step further; one that fails leaves with its error."""
     passed = []
     for callback, given in turn:
         try:

@@ -39,7 +39,7 @@ class Case(NamedTuple):
         return self.ticket.event
 
     def divide(self, reply: Reply | None, *, inline: bool = True) -> Division:
-        """Return what of a reply goes in the HTTP answer, unless it is too late for that, and what after it."""
+        """Return what of a reply goes in the HTTP answer, if that is still open, and what after it."""
         event, kind = self.ticket.event, self.platform.kind
         inline = inline and takes_passive_reply(kind, event.content.name, is_message=event.is_message)
         return divide(() if reply is None else reply.parts, kind, inline=inline)

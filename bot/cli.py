@@ -1,4 +1,4 @@
-"""The command line: ``serve`` (default), ``worker``, ``check``, ``verify``, ``rebuild``, ``token``, ``sandbox``.
+"""The command line: ``serve`` (default), ``worker``, ``check``, ``verify``, ``rebuild``, ``token`` …
 
 `--config` may stand before or after the command. Every command works with the server running or stopped.
 Exit codes: 0 well, 1 the thing checked is wrong, 2 usage or configuration.

@@ -53,7 +53,9 @@ class Health:
             self._metrics.outbox_length.set(await self._drain.backlog())
         except StoreError:
             self._metrics.outbox_length.set(float("nan"))
-        return web.Response(body=self._metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4"})
+        return web.Response(
+            body=self._metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4"}
+        )
 
 
 async def _state(asked: Awaitable[object]) -> str:

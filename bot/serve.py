@@ -125,7 +125,9 @@ def work_beside(program: Program) -> None:
         return
     with open_store(storage.data_dir, storage.appendfsync) as store:
         if not store.attached:
-            raise RefusedError("with storage.redis: embedded a worker needs a running `serve`: start that first")
+            raise RefusedError(
+                "with storage.redis: embedded a worker needs a running `serve`: start that first"
+            )
         uvloop.run(_work_beside(program, store.url))
 
 

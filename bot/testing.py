@@ -121,7 +121,9 @@ class FakeChat:
 
     # ------------------------------------------------------------ talking
 
-    async def say(self, user_id: str, text: str, *, message_id: str = "", at: datetime | None = None) -> str | None:
+    async def say(
+        self, user_id: str, text: str, *, message_id: str = "", at: datetime | None = None
+    ) -> str | None:
         """Let a member send a text; return the bot's answer, None for silence.
 
         The same `message_id` is the same message delivered again; `at` is when it was sent, if not now.

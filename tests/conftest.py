@@ -23,6 +23,7 @@ from bot.storage.redis.client import RedisClient, connect
 from bot.storage.redis.embedded import EmbeddedRedis
 from bot.storage.sql.database import embedded_url
 from bot.storage.sql.migrate import migrate
+from bot.storage.sql.tables import metadata
 from bot.testing import Stores
 
 TEST_REDIS = os.environ.get("HUOQUN_TEST_REDIS", "")
@@ -97,8 +98,6 @@ def database_url(migrated_database: str, tmp_path: Path) -> str:
 
 
 async def _empty(url: str) -> None:
-    from bot.storage.sql.tables import metadata
-
     engine = create_async_engine(url)
     async with engine.begin() as connection:
         for table in metadata.sorted_tables:

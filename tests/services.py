@@ -141,7 +141,18 @@ def started_postgresql(programs: Path, place: Path) -> Iterator[str]:
     data = place / "data"
     initdb = [*as_user, programs / "initdb", "-D", data, "-U", "test", "-A", "trust"]
     subprocess.run([str(word) for word in initdb], check=True, stdout=subprocess.DEVNULL)
-    options = ["-D", data, "-p", port, "-k", place, "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
+    options = [
+        "-D",
+        data,
+        "-p",
+        port,
+        "-k",
+        place,
+        "-c",
+        "listen_addresses=127.0.0.1",
+        "-c",
+        "max_connections=200",
+    ]
     command = [str(word) for word in (*as_user, programs / "postgres", *options)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
         try:

@@ -43,7 +43,7 @@ class Rule:
     longest_s: int = 0
 
 
-def _rule(  # noqa: PLR0917 - a table row: its columns stand in one order
+def _rule(
     verdict: Verdict, cause: str, cure: str, cause_zh: str, cure_zh: str, wait_s: tuple[int, int] = (0, 0)
 ) -> Rule:
     if verdict is Verdict.CONFIGURATION and wait_s == (0, 0):

@@ -74,7 +74,7 @@ class Rebuilt:
     busy: list[str] = field(default_factory=list)
 
 
-async def rebuild(  # noqa: PLR0917 - the parts of one deployment, none of them optional
+async def rebuild(
     redis: RedisClient,
     keys: Keys,
     database: Database,

@@ -60,7 +60,7 @@ class Disagreement:
         return f"{place or '-'}: {self.what}: redis {redis}, sql {sql} ({self.cure})"
 
 
-async def verify(  # noqa: PLR0917 - the parts of one deployment, none of them optional
+async def verify(
     redis: RedisClient,
     keys: Keys,
     database: Database,

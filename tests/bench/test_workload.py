@@ -2,15 +2,20 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
-import pytest
-
-from bench.workload import WECHAT, WECOM, make_chat, make_check_ins, make_rules
+from bench.workload import WECOM, Workload, make_chat, make_check_ins, make_rules
+from bot.model import Event, Text, TextMessage
 from bot.platforms.wecom.app import WecomApp
-from bot.model import TextMessage
 from bot.routing.keyword_index import KeywordIndex
 from bot.routing.normalise import Normaliser
 
 RULES = make_rules(2_000)
+APP = WecomApp(
+    channel=WECOM.name,
+    corp_id=WECOM.receiver_id,
+    agent_id=WECOM.agent_id,
+    token=WECOM.token,
+    encoding_aes_key=WECOM.encoding_aes_key,
+)
 
 
 def test_rules_are_distinct_and_the_smaller_sets_are_part_of_the_larger() -> None:
@@ -20,20 +25,11 @@ def test_rules_are_distinct_and_the_smaller_sets_are_part_of_the_larger() -> Non
 
 def test_every_callback_opens_to_a_line_that_meets_its_rule_or_none() -> None:
     chat = make_chat(WECOM, RULES, count=400, members=20)
-    app = WecomApp(
-        channel=WECOM.name,
-        corp_id=WECOM.receiver_id,
-        agent_id=WECOM.agent_id,
-        token=WECOM.token,
-        encoding_aes_key=WECOM.encoding_aes_key,
-    )
     normalise = Normaliser().normalise
     index = KeywordIndex.build(RULES, ZoneInfo("Asia/Shanghai"), normalise)
     ids = set()
     for request, user, expected in zip(chat.requests, chat.users, chat.expected, strict=True):
-        head, _, body = request.partition(b"\r\n\r\n")
-        query = head.split(b" ")[1].partition(b"?")[2].decode()
-        event = app.open(query, body, received_at_ms=0)
+        event = opened(request)
         assert isinstance(event.content, TextMessage)
         best = index.best(normalise(event.content.text), event.sent_at_ms)
         assert (best.rule.answers[0] if best else "") == expected
@@ -44,14 +40,24 @@ def test_every_callback_opens_to_a_line_that_meets_its_rule_or_none() -> None:
     assert len(set(chat.users)) == 20
 
 
-@pytest.mark.parametrize("channel", [WECOM, WECHAT])
-def test_an_answer_that_says_something_else_or_comes_unasked_is_a_fault(channel: object) -> None:
-    assert channel in (WECOM, WECHAT)
+def test_a_wrong_answer_is_told_from_the_right_one_and_from_silence() -> None:
     chat = make_chat(WECOM, RULES, count=20, members=2)
     silent = chat.expected.index("")
     spoken = next(number for number, expected in enumerate(chat.expected) if expected)
-    assert chat.fault_of(silent, b"") == ""
-    assert "none where one is" in chat.fault_of(spoken, b"")
+    right, other = (answer_to(chat, spoken, text) for text in (chat.expected[spoken], "别的话"))
+    assert chat.fault_of(silent, b"") == chat.fault_of(spoken, right) == ""
+    assert "another answer" in chat.fault_of(spoken, other)
+    assert "none is due" in chat.fault_of(spoken, b"")
+    assert "none is due" in chat.fault_of(silent, right)
+
+
+def answer_to(chat: Workload, number: int, text: str) -> bytes:
+    return APP.render(opened(chat.requests[number]), Text(text), at_ms=1_772_510_400_000)
+
+
+def opened(request: bytes) -> Event:
+    head, _, body = request.partition(b"\r\n\r\n")
+    return APP.open(head.split(b" ")[1].partition(b"?")[2].decode(), body, received_at_ms=0)
 
 
 def test_check_ins_come_from_as_many_people_as_there_are_callbacks() -> None:

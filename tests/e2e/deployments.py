@@ -39,8 +39,8 @@ OA = SandboxChannel(
 COMPATIBLE = replace(OA, name="compatible", receiver_id="wx0000000000e2e001", mode="compatible")
 PLAIN = replace(OA, name="plain", receiver_id="wx0000000000e2e002", mode="plain", encoding_aes_key="")
 MUTE = replace(APP, name="mute", agent_id=1000008, secret="")
-NEW_YORK = replace(APP, name="newyork", agent_id=1000009)
-NIGHT = replace(APP, name="night", agent_id=1000010)
+NEW_YORK = replace(APP, name="newyork", agent_id=1000009, secret="hidden-secret-of-new-york")
+NIGHT = replace(APP, name="night", agent_id=1000010, secret="hidden-secret-of-the-night")
 ACCOUNTS = (APP, OA, COMPATIBLE, PLAIN, MUTE, NEW_YORK, NIGHT)
 
 MANAGER = "boss"

@@ -64,6 +64,8 @@ COMMANDS = st.one_of(
     ),
     GRANTS,
     GRANTS,
+    st.sampled_from(["签到", "补签"]),
+    st.sampled_from(["签到", "补签"]),
     st.builds("关键词 {}={}".format, WORDS, WORDS),
     st.builds("删关键词 {}".format, WORDS),
     WORDS,

@@ -40,7 +40,7 @@ class RedisClient(Protocol):
     async def script_many(
         self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Value]]]
     ) -> list[Any]:
-        """Run one act several times, each on its own (keys, args); a refused one is an error among the answers.
+        """Run one act several times, each on its own (keys, args); a refused one is an error in the list.
 
         Raises:
             StoreUnavailableError: Not all answers came; each may or may not have run.
