@@ -56,6 +56,8 @@ class Scores:
         load_share: Highest share of its core that the load generator needed in a turn of throughput.
         cpu_us: CPU time of the server per answer, one per turn of throughput; hardly moves when others
             use the machine at the same time.
+        busy: Share of such a turn in which the server ran, one per turn; what is left to 1 and is not
+            `disturbed` it spent waiting, for Redis or for requests.
         disturbed: Highest share of such a turn in which something else ran where the server could have.
     """
 
@@ -67,6 +69,7 @@ class Scores:
     mean_body_bytes: float = 0.0
     load_share: float = 0.0
     cpu_us: list[float] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
     disturbed: float = 0.0
 
     @property
@@ -95,6 +98,7 @@ class Arena:
             scores.rates.append(heard.rate)
             scores.load_share = max(scores.load_share, heard.load_share)
             scores.cpu_us.append((after.ran_s - before.ran_s) / heard.sent * 1e6)
+            scores.busy.append((after.ran_s - before.ran_s) / seconds)
             scores.disturbed = max(scores.disturbed, (after.waited_s - before.waited_s) / seconds)
 
     def latency(self, entries: Sequence[Entry], turn: int) -> None:

@@ -109,8 +109,10 @@ class Load:
     def closed_loop(self, connections: int, warm_s: float, turn_s: float) -> Heard:
         """Keep `connections` requests under way for `warm_s + turn_s` seconds, or until none is left.
 
+        A turn goes on until it has counted as many answers as there are connections.
+
         Raises:
-            LoadError: The server broke off or fell silent.
+            LoadError: The server broke off or fell silent, or none was left before the turn began.
         """
         heard = self._heard
         with self._ready(connections) as pool:
@@ -129,7 +131,8 @@ class Load:
                     if not self._hear(connection):
                         continue
                     answers += 1
-                    if now_s < ends_s and self._has_next():
+                    in_time = now_s < ends_s or answers - before <= connections
+                    if in_time and self._has_next():
                         self._send(connection)
                     else:
                         under_way -= 1
@@ -138,6 +141,8 @@ class Load:
                 elif under_way == len(pool):
                     last, heard.counted = now_s, answers - before
             heard.seconds = last - first
+        if not heard.counted:
+            raise LoadError(f"{len(self._requests)} requests are too few for {warm_s + turn_s:g} s")
         return heard
 
     def open_loop(self, connections: int, rate: float, warm_s: float, turn_s: float, seed: str) -> Heard:

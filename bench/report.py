@@ -137,7 +137,7 @@ def _rate(results: Results, key: str, what: str, at_least: float | None = None) 
         target,
         None if at_least is None else ratio >= at_least,
         f"{scores.rate:,.0f}/s, {median(scores.cpu_us):.1f} µs CPU each; "
-        f"load core {scores.load_share:.0%}, disturbed {scores.disturbed:.0%}",
+        f"busy {median(scores.busy):.0%}, disturbed {scores.disturbed:.0%}, load {scores.load_share:.0%}",
     )
 
 

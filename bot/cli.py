@@ -1,4 +1,4 @@
-"""The command line: ``serve`` (default), ``worker``, ``check``, ``verify``, ``rebuild``, ``token`` …
+"""The command line: serve (the default), worker, check, verify, rebuild, token, sandbox.
 
 `--config` may stand before or after the command. Every command works with the server running or stopped.
 Exit codes: 0 well, 1 the thing checked is wrong, 2 usage or configuration.
@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from bot.catalog import load_catalog
-from bot.config import Config, load_config
+from bot.config import Config, load_config, place_in_file
 from bot.errors import BotError, ConfigError, Fault
 from bot.routing.router import Router
 
@@ -85,14 +85,14 @@ class Cli:
         from bot.serve import Program, serve  # noqa: PLC0415 - the other commands need no server
 
         config = load_config(path, os.environ)
-        serve(Program(config, self.routers(config), load_catalog()), announce)
+        serve(Program(config, self.routers(config, path), load_catalog()), announce)
 
     def _worker(self, path: Path) -> None:
         """Do the work beside the answers (drain, sends, late handlers) in a process of its own."""
         from bot.serve import Program, work_beside  # noqa: PLC0415
 
         config = load_config(path, os.environ)
-        work_beside(Program(config, self.routers(config), load_catalog()))
+        work_beside(Program(config, self.routers(config, path), load_catalog()))
 
     def _check(self, path: Path) -> None:
         """Check configuration, texts and routers; print every fault with file, line and key path."""
@@ -100,7 +100,7 @@ class Cli:
 
         try:
             config = load_config(path, os.environ)
-            warnings = check_program(config, self.routers(config), load_catalog())
+            warnings = check_program(config, self.routers(config, path), load_catalog())
         except ConfigError as error:
             for fault in error.faults:
                 click.echo(str(fault))
@@ -132,8 +132,10 @@ class Cli:
 
         return token_group(_config_option, _chosen)
 
-    def routers(self, config: Config) -> tuple[Router, ...]:
+    def routers(self, config: Config, path: Path | None = None) -> tuple[Router, ...]:
         """Return the product's routers with those of the plug-ins before the last, which takes every text.
+
+        `path` is the file that `config` was loaded from.
 
         Raises:
             ConfigError: A plug-in cannot be imported or has no `router` or `routers`; all such at once.
@@ -145,9 +147,10 @@ class Cli:
                 module = importlib.import_module(name)
                 found = getattr(module, "routers", None) or [module.router]
                 added.extend(found)
-            except (ImportError, AttributeError) as error:
+            except (ImportError, AttributeError, SyntaxError) as error:
+                where = place_in_file(path, ("plugins", number)) if path else "configuration"
                 cure = "give an importable module with `router = Router(…)` or `routers = […]`"
-                faults.append(Fault("configuration", f"plugins[{number}]", f"{name}: {error}", cure))
+                faults.append(Fault(where, f"plugins[{number}]", f"{name}: {error}", cure))
         if faults:
             raise ConfigError(faults)
         return (*self._routers[:-1], *added, *self._routers[-1:])

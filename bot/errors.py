@@ -11,7 +11,8 @@
     │   └── OversizeError      413: the body is larger than `server.max_body_bytes`
     ├── StoreError             a store refused or did not answer
     │   ├── DataDirBusyError   another process owns the data directory
-    │   ├── RowRefusedError  the database never takes this row, whatever else it takes
+    │   ├── CommandRefusedError    Redis refused a command: a mistake of ours, or of its set-up
+    │   ├── RowRefusedError        the database never takes this row, whatever else it takes
     │   └── StoreUnavailableError  the store is away; the act may or may not have happened
     ├── PlatformApiError       a platform answered one of our calls with an error code
     ├── PlatformUnreachableError  no usable answer: timeout, connection, HTTP status, broken JSON
@@ -102,6 +103,10 @@ class DataDirBusyError(StoreError):
 
 class RowRefusedError(StoreError):
     """The database refuses what a row holds; nothing was changed, and trying again would not help."""
+
+
+class CommandRefusedError(StoreError):
+    """Redis refused a command and changed nothing; the text is the server's."""
 
 
 class StoreUnavailableError(StoreError):

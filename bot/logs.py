@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import orjson
@@ -36,6 +37,7 @@ def configure_logs(level: str, stream: int = 2) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             # Without the values of local variables: they are what people wrote, and secrets.
             structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+            _keep_private,
             structlog.processors.JSONRenderer(serializer=_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -43,6 +45,17 @@ def configure_logs(level: str, stream: int = 2) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[_ToStructlog()], force=True)
+
+
+def _keep_private(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drop the words of errors from a line marked `private`: a handler's may quote what a person wrote.
+
+    Where it happened and which class of error it was stays.
+    """
+    if event.pop("private", False):
+        for error in event.get("exception", ()):
+            error.update(exc_value="", exc_notes=[])
+    return event
 
 
 def _json(value: Any, **_: Any) -> bytes:
@@ -60,7 +73,8 @@ class _ToStructlog(logging.Handler):
             log.warning("request refused, it is not HTTP", logger=record.name, why=type(error).__name__)
             return
         exc_info = record.exc_info if record.exc_info and record.exc_info[0] else None
-        log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=exc_info)
+        private = record.name == "aiohttp.server"  # what went wrong there went wrong about somebody's request
+        log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=exc_info, private=private)
 
 
 class EventLog:

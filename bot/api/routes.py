@@ -20,7 +20,6 @@ import orjson
 import structlog
 from aiohttp import web
 from pydantic import BaseModel
-from redis.exceptions import RedisError
 
 from bot.api import (
     communities,
@@ -149,7 +148,7 @@ def _problems(gate: Gate) -> Any:
             response = problem_response(error)
         except web.HTTPException as error:
             response = problem_response(_of_http(error))
-        except (StoreUnavailableError, RedisError) as error:
+        except StoreUnavailableError as error:
             await _log.awarning("api call not answered, a store is away", path=request.path, error=str(error))
             response = problem_response(_away())
         except StoreError as error:

@@ -8,14 +8,13 @@ from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field
-from redis.exceptions import ResponseError
 
 from bot.api.endpoint import Call, Caller, Endpoint, Query, Shown
 from bot.api.parts import ApiParts
 from bot.api.times import Instant, rfc3339, rfc3339_or_none
 from bot.config import Channel
 from bot.delivery.routes import abilities, route_after_deadline
-from bot.errors import StoreError
+from bot.errors import CommandRefusedError, StoreError
 from bot.storage.sql.last_events import last_event_ms
 
 _PATIENCE_S = 2.0
@@ -140,7 +139,7 @@ async def _warning(parts: ApiParts, *, embedded: bool) -> str | None:
         return None
     try:
         info: bytes = await parts.redis.call("INFO", "persistence", key=parts.keys.shared("status"))
-    except ResponseError:
+    except CommandRefusedError:
         return "Redis does not tell whether it is persistent: INFO is not allowed"
     if b"aof_enabled:1" in info:
         return None

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from bot.config.load import load_config, resolve_communities
+from bot.config.load import load_config, place_in_file, resolve_communities
 from bot.config.models import (
     Channel,
     CheckIn,
@@ -40,5 +40,6 @@ __all__ = [
     "WecomAppChannel",
     "Welcome",
     "load_config",
+    "place_in_file",
     "resolve_communities",
 ]

@@ -14,7 +14,7 @@ from bot.config.models import CheckIn, CommunitySection, Config
 from bot.config.values import OutsideValues, with_marked_references
 from bot.errors import ConfigError, Fault
 from bot.model import CheckInRules, Community, WelcomeTexts
-from bot.yaml_tree import Document, Finding, read_yaml
+from bot.yaml_tree import Document, Finding, KeyPath, read_yaml
 
 
 def load_config(path: Path, environ: Mapping[str, str]) -> Config:
@@ -37,6 +37,12 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
         raise ConfigError(to_faults(findings, document, str(path)))
     data_dir = (path.parent / config.storage.data_dir).absolute()
     return config.model_copy(update={"storage": config.storage.model_copy(update={"data_dir": data_dir})})
+
+
+def place_in_file(path: Path, key: KeyPath) -> str:
+    """Return ``file:line`` of a key, for a fault that shows only after the file was loaded."""
+    document = read_yaml(with_marked_references(path.read_bytes()), OutsideValues(path.parent, {}))
+    return f"{path}:{document.line_of(key)}"
 
 
 def _read(document: Document) -> tuple[Config | None, list[Finding]]:

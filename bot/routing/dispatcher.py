@@ -68,7 +68,9 @@ class Dispatcher:
                 try:
                     found = finder(question)
                 except Exception:  # noqa: BLE001 - one feature's fault must not silence the others
-                    _log.error("finder failed", id=question.event.id, finder=name, exc_info=True)
+                    _log.error(
+                        "finder failed", id=question.event.id, finder=name, exc_info=True, private=True
+                    )
                     continue
                 if found is not None:
                     return found

@@ -24,7 +24,9 @@ async def answer_errors(ctx: Context, following: Next) -> Reply | None:
     except RefusedError as error:
         return Reply.text(str(error))
     except Exception as error:  # noqa: BLE001 - a handler's fault must not become a silent chat
-        await _log.aerror("handler failed", id=ctx.event.id, channel=ctx.event.channel, exc_info=error)
+        await _log.aerror(
+            "handler failed", id=ctx.event.id, channel=ctx.event.channel, exc_info=error, private=True
+        )
         return ctx.say("common.failed")
 
 

@@ -42,7 +42,7 @@ def forge(
     receiver: str | None = None,
     padding: Callable[[int], bytes] = lambda count: bytes([count]) * count,
     cut: int = 0,
-    shell: str = "<xml><ToUserName>{to}</ToUserName><Encrypt>{encrypt}</Encrypt></xml>",
+    envelope: str = "<xml><ToUserName>{to}</ToUserName><Encrypt>{encrypt}</Encrypt></xml>",
     drop: str = "",
     token: str = "",
 ) -> Callback:
@@ -55,7 +55,7 @@ def forge(
         padding: Returns the last bytes, given how many (17 to 32) are missing to whole blocks; by default
             PKCS#7.
         cut: Characters taken off the end of the base64 text, before it is signed.
-        shell: The outer XML; {to} and {encrypt} are filled in.
+        envelope: The outer XML; {to} and {encrypt} are filled in.
         drop: A field of the query to leave out.
         token: Signs, by default the right one.
     """
@@ -71,7 +71,7 @@ def forge(
         encrypt = _encrypt(account, message, receiver, padding)
         encrypt = encrypt[: len(encrypt) - cut]
         query["msg_signature"] = sign(token, timestamp, nonce, encrypt)
-        body = shell.format(to=account.account_id, encrypt=encrypt).encode()
+        body = envelope.format(to=account.account_id, encrypt=encrypt).encode()
     query.pop(drop, None)
     return Callback(urlencode(query), body)
 

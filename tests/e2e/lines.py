@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -148,5 +147,5 @@ def _holds(pid: int, client_port: int) -> bool:
     held = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(OSError):
-            held.add(os.readlink(descriptor))
+            held.add(str(descriptor.readlink()))
     return bool(inodes & held)

@@ -45,7 +45,7 @@ class ProcessId:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """The fields of /proc/<pid>/stat behind the name: state, parent's pid, …; field 19 is the time of birth."""
+    """The fields of /proc/<pid>/stat behind the name: 0 state, 1 parent's pid, …, 19 time of birth."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
@@ -75,6 +75,11 @@ def wait_until(condition: Callable[[], bool], what: str, limit_s: float = 15.0) 
         assert waited_s < limit_s, f"not within {limit_s:g} s: {what}"
         time.sleep(_TICK_S)
     return time.monotonic() - begun_s
+
+
+def tell(text: str) -> None:
+    """Say something that pytest shows when the test fails, or with ``-s``."""
+    sys.stdout.write(f"{text}\n")
 
 
 def run(*arguments: str, limit_s: float = 60.0, **environment: str) -> subprocess.CompletedProcess[str]:

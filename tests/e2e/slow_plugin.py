@@ -33,7 +33,7 @@ def _is_open(name: str) -> bool:
 async def wait(ctx: Context) -> Reply:
     """Answer when the gate opens."""
     _note("begun", ctx.rest)
-    while not _is_open(ctx.rest):
+    while not _is_open(ctx.rest):  # noqa: ASYNC110 - another process opens it
         await asyncio.sleep(_TICK_S)
     _note("ended", ctx.rest)
     return Reply.text(f"等到了 {ctx.rest}")

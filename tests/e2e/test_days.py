@@ -1,4 +1,4 @@
-"""A message counts on the community-day it was sent on: by CreateTime, zone and day start, whenever it comes."""
+"""A message counts on the community-day it was sent on, by CreateTime, zone and day start; whenever it comes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def local(channel: str, text: str, fold: int = 0) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=CHANNELS[channel], fold=fold).astimezone(UTC)
 
 
-# (channel, [(when it was sent, by the local clock, fold), …] in the order of arrival, [(day, streak) or None, …])
+# (channel, [(when it was sent by the local clock, fold), …] in the order of arrival, [what comes of it, …])
 CASES: dict[str, tuple[str, Sequence[tuple[str, int]], Sequence[Expected | None]]] = {
     "two seconds around midnight": (
         "app",

@@ -22,7 +22,7 @@ from bot.sandbox.wire import Callback
 from tests.e2e.deployments import Deployment
 from tests.e2e.lines import Answer, Line
 from tests.e2e.records import Records, until
-from tests.e2e.serving import ProcessId, Server, run
+from tests.e2e.serving import ProcessId, Server, run, tell
 
 pytestmark = pytest.mark.crash
 
@@ -42,6 +42,11 @@ class CheckIn:
     @property
     def member(self) -> str:
         return f"{self.channel}:{self.user_id}"
+
+    @property
+    def event_id(self) -> str:
+        msg_id = self.callback.plaintext.partition("<MsgId>")[2].partition("<")[0]
+        return f"{self.member}:{msg_id}"
 
     @property
     def acknowledged(self) -> bool:
@@ -147,7 +152,7 @@ class Series:
         victims = self._victims(kind)
         moment = await load.run(self._server, victims)
         acknowledged = [one for one in load.check_ins if one.acknowledged]
-        print(f"round {number}: {kind} killed after {moment} answers, {len(acknowledged)} acknowledged")
+        tell(f"round {number}: {kind} killed after {moment} answers, {len(acknowledged)} acknowledged")
         if self._server.main in victims:
             self._server.kill()
             self._start()
@@ -173,8 +178,7 @@ class Series:
             assert one.member in entries, f"an acknowledged check-in of {one.member} is lost"
         for one in load.check_ins:
             if one.member in entries:
-                cause = f"{one.channel}:{one.user_id}:{one.callback.plaintext.partition('<MsgId>')[2].partition('<')[0]}"
-                assert (entries[one.member]["delta"], entries[one.member]["cause"]) == (10, cause)
+                assert (entries[one.member]["delta"], entries[one.member]["cause"]) == (10, one.event_id)
                 assert (counted[one.member]["messages"], counted[one.member]["check_ins"]) == (1, 1)
 
 
@@ -197,7 +201,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_counts_twice_by_a_kill_a
     tmp_path: Path, vendor: Sandbox, rounds: int, workers: int, appendfsync: str, seed: int
 ) -> None:
     settings = {"server": {"workers": workers}, "storage": {"appendfsync": appendfsync}}
-    print(f"seed {seed}")
+    tell(f"seed {seed}")
     kinds = ("main", "store", "all", "worker")[: 4 if workers > 1 else 3]
     series = Series(Deployment(tmp_path, settings), kinds, seed)
     with series.serving():

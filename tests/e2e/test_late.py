@@ -24,6 +24,9 @@ from tests.e2e.records import Records, Row, until
 from tests.e2e.serving import Server, serving
 from tests.e2e.slow_plugin import GATES
 
+# On embedded stores alone: `tests/delivery` does it on all.
+pytestmark = pytest.mark.crash
+
 SOFT_DEADLINE_S = 0.5
 PATIENCE_S = 10.0  # of a member, for an active send
 
@@ -144,7 +147,6 @@ async def test_what_a_member_says_after_a_late_message_is_answered_at_once(tmp_p
                 assert await late.received("app", "ana") == "等到了 a"
 
 
-@pytest.mark.crash
 async def test_an_acknowledged_event_whose_process_is_killed_is_answered_once_by_another(
     tmp_path: Path,
 ) -> None:

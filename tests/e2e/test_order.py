@@ -6,11 +6,16 @@ import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
+
 from bot.sandbox.vendor import Sandbox
 from tests.e2e.deployments import Deployment
 from tests.e2e.lines import Line
 from tests.e2e.records import Records, until
 from tests.e2e.slow_plugin import GATES
+
+# On embedded stores alone: order is made in the process, not in the stores.
+pytestmark = pytest.mark.crash
 
 LATER = [f"n{number}" for number in range(12)]
 

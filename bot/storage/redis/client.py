@@ -9,13 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
-from redis.asyncio.connection import SSLConnection, parse_url
-from redis.asyncio.sentinel import Sentinel
-from redis.exceptions import RedisError, ResponseError
-
-from bot.errors import StoreUnavailableError
+from bot.errors import CommandRefusedError, StoreUnavailableError
 from bot.storage.redis.link import Address, Link, Value, open_link, scan_link
 from bot.storage.redis.script_files import Script, read_scripts
 
@@ -30,7 +26,7 @@ class RedisClient(Protocol):
         """Run one command; in a cluster it goes where `key` (default: the first argument) lives.
 
         Raises:
-            redis.exceptions.ResponseError: The server refused it.
+            CommandRefusedError: The server refused it.
             StoreUnavailableError: No answer; it may or may not have run.
         """
 
@@ -83,7 +79,7 @@ class SingleClient:
         script = self._scripts[name]
         try:
             return await link.send(("EVALSHA", script.sha, len(keys), *keys, *args))
-        except ResponseError as error:
+        except CommandRefusedError as error:
             if not _is_no_script(error):
                 raise
         return await link.send(("EVAL", script.source, len(keys), *keys, *args))
@@ -97,7 +93,7 @@ class SingleClient:
             link = await self._reopen()
         sha = self._scripts[name].sha
         answers = await link.send_many([("EVALSHA", sha, len(keys), *keys, *args) for keys, args in calls])
-        if isinstance(answers[0], ResponseError) and _is_no_script(answers[0]):
+        if isinstance(answers[0], CommandRefusedError) and _is_no_script(answers[0]):
             # Unknown to this server: none of them ran. One by one teaches it.
             return list(
                 await asyncio.gather(*(self.script(name, *call) for call in calls), return_exceptions=True)
@@ -143,7 +139,7 @@ class SingleClient:
                 self._link.check_alive()
 
 
-def _is_no_script(error: ResponseError) -> bool:
+def _is_no_script(error: CommandRefusedError) -> bool:
     return str(error).startswith("NOSCRIPT") or type(error).__name__ == "NoScriptError"
 
 
@@ -184,6 +180,10 @@ def _sentinel(url: str) -> Callable[[], Awaitable[Address]]:
     )
 
     async def locate() -> Address:
+        # Loaded where it is needed: redis-py's clients take 7 MiB.
+        from redis.asyncio.sentinel import Sentinel  # noqa: PLC0415
+        from redis.exceptions import RedisError  # noqa: PLC0415
+
         sentinel = Sentinel([(host, int(port)) for host, port in hosts], socket_timeout=1.0)  # type: ignore[no-untyped-call]
         try:
             host, port = await sentinel.discover_master(service)
@@ -198,13 +198,16 @@ def _sentinel(url: str) -> Callable[[], Awaitable[Address]]:
 
 
 def _address(url: str) -> Address:
-    fields: Mapping[str, Any] = parse_url(url)
+    """Read ``redis[s]://[user][:password]@host:port/db`` or ``unix://[…]/path.sock?db=0``."""
+    parts = urlsplit(url)
+    is_path = parts.scheme == "unix"
+    db = parse_qs(parts.query).get("db", ["" if is_path else parts.path.strip("/")])[0]
     return Address(
-        host=fields.get("host") or "127.0.0.1",
-        port=fields.get("port") or 6379,
-        path=fields.get("path") or "",
-        db=fields.get("db") or 0,
-        username=fields.get("username") or "",
-        password=fields.get("password") or "",
-        tls=fields.get("connection_class") is SSLConnection,
+        host=parts.hostname or "127.0.0.1",
+        port=parts.port or 6379,
+        path=unquote(parts.path) if is_path else "",
+        db=int(db or 0),
+        username=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        tls=parts.scheme == "rediss",
     )

@@ -8,9 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from redis.crc import key_slot
-from redis.exceptions import ResponseError
 
-from bot.errors import StoreUnavailableError
+from bot.errors import CommandRefusedError, StoreUnavailableError
 from bot.storage.redis.link import Address, Link, Value, open_link, scan_link
 from bot.storage.redis.script_files import Script
 
@@ -47,7 +46,7 @@ class ClusterClient:
                 ranges = await link.send(("CLUSTER", "SLOTS"))
             except StoreUnavailableError:
                 continue
-            except ResponseError as error:
+            except CommandRefusedError as error:
                 raise StoreUnavailableError(f"{self._seed} is no cluster node: {error}") from error
             for first, last, master, *_ in ranges:
                 host = master[0].decode() or node[0]
@@ -65,7 +64,7 @@ class ClusterClient:
         script = self._scripts[name]
         try:
             return await self._send(keys[0], ("EVALSHA", script.sha, len(keys), *keys, *args))
-        except ResponseError as error:
+        except CommandRefusedError as error:
             if not str(error).startswith("NOSCRIPT") and type(error).__name__ != "NoScriptError":
                 raise
         return await self._send(keys[0], ("EVAL", script.source, len(keys), *keys, *args))
@@ -106,11 +105,11 @@ class ClusterClient:
                 link.send(("ASKING",)).add_done_callback(_read_and_forget)
             try:
                 return await link.send(args)
-            except ResponseError as error:
+            except CommandRefusedError as error:
                 node, asking = self._redirected(error, slot)
         raise StoreUnavailableError(f"the Redis Cluster kept redirecting slot {slot}")
 
-    def _redirected(self, error: ResponseError, slot: int) -> tuple[tuple[str, int], bool]:
+    def _redirected(self, error: CommandRefusedError, slot: int) -> tuple[tuple[str, int], bool]:
         """Read ``MOVED slot host:port`` or ``ASK …``; any other refusal is raised as it is."""
         word, _, rest = str(error).partition(" ")
         if word not in {"MOVED", "ASK"}:

@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import hiredis
-from redis.exceptions import ResponseError
 
-from bot.errors import StoreUnavailableError
+from bot.errors import CommandRefusedError, StoreUnavailableError
 
 Value = str | bytes | int
 Waiter = asyncio.Future[Any]
@@ -61,7 +60,7 @@ class Link(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop, address: Address) -> None:
         self._loop = loop
         self._address = address
-        self._reader = hiredis.Reader(replyError=ResponseError, notEnoughData=_NOTHING_YET)
+        self._reader = hiredis.Reader(replyError=CommandRefusedError, notEnoughData=_NOTHING_YET)
         self._waiters: deque[Waiter | _Batch] = deque()
         self._unsent: list[bytes] = []
         self._unsent_bytes = 0
@@ -74,7 +73,7 @@ class Link(asyncio.Protocol):
         """Queue one command for this turn's write and return the future of its answer.
 
         Raises (through the future):
-            redis.exceptions.ResponseError: The server refused the command.
+            CommandRefusedError: The server refused the command.
             StoreUnavailableError: The connection broke before the answer came; the command may have run.
         """
         waiter = self._loop.create_future()
@@ -94,7 +93,7 @@ class Link(asyncio.Protocol):
     def send_many(self, commands: Sequence[Sequence[Value]]) -> asyncio.Future[list[Any]]:
         """Queue commands and return the future of all their answers, in order.
 
-        A refused command is a ResponseError among the answers. One future for all spares the loop a
+        A refused command is a CommandRefusedError among the answers. One future for all spares the loop a
         wake-up for each; the first answer waits for the last, which is a fraction of a millisecond.
 
         Raises (through the future):
@@ -181,7 +180,7 @@ def _answer(waiter: Waiter, reply: Any) -> None:
     """Give one command its answer, unless who asked has gone."""
     if waiter.done():
         return
-    if isinstance(reply, ResponseError):
+    if isinstance(reply, CommandRefusedError):
         waiter.set_exception(reply)
     else:
         waiter.set_result(reply)
@@ -219,7 +218,7 @@ async def open_link(address: Address, timeout_s: float = 3.0) -> Link:
             if address.db:
                 await link.send(["SELECT", address.db])
             await link.send(["PING"])
-    except (OSError, TimeoutError, ResponseError) as error:
+    except (OSError, TimeoutError, CommandRefusedError) as error:
         link.close()
         raise StoreUnavailableError(f"cannot use Redis at {address}: {error or 'no answer'}") from error
     return link

@@ -15,7 +15,7 @@ async def script_all(redis: RedisClient, name: str, calls: Sequence[ScriptCall])
     """Run one act once per call, each on its own, and return the answers in order.
 
     Raises:
-        redis.exceptions.ResponseError: The server refused one; the others have run.
+        CommandRefusedError: The server refused one; the others have run.
         StoreUnavailableError: Not all answers came; each may or may not have run.
     """
     answers = await redis.script_many(name, calls) if calls else []

@@ -14,17 +14,12 @@ import sys
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
-
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.retry import Retry
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote, urlsplit
 
 from bot import tether
-from bot.errors import StoreError
+from bot.errors import CommandRefusedError, StoreError
+from bot.storage.redis.blocking import BlockingLink
 from bot.storage.redis.data_dir import FileLock, StoreFiles, read_pid
 
 if TYPE_CHECKING:
@@ -122,9 +117,9 @@ class ValkeyProcess:
     def _wait_until_ready(self, files: StoreFiles, log_start: int, stopping: threading.Event) -> None:
         deadline = time.monotonic() + _START_LIMIT_S
         problem = ""
-        with _client(files.url, timeout_s=1.0) as client:
+        with _link(files.url, timeout_s=1.0) as link:
             while not problem:
-                if _answers(client):
+                if _answers(link):
                     return
                 if self._process.poll() is not None:
                     problem = f"ended with exit code {self._process.returncode}"
@@ -150,70 +145,66 @@ def stop_orphan(files: StoreFiles) -> int:
         StoreError: Somebody listens there who is not ours, or does not answer or end.
     """
     url = files.published_address() or files.url
-    with _client(url, timeout_s=5.0) as client:
+    with _link(url, timeout_s=5.0) as link:
         try:
-            # redis-py types one method for both its clients; this one is not asynchronous.
-            server = cast("dict[str, Any]", client.info("server"))
-            settings = cast("dict[str, str]", client.config_get("dir"))
-        except RedisTimeoutError as error:
+            lines = link.call("INFO", "server").splitlines()
+            server = dict(line.split(":", 1) for line in lines if ":" in line)
+            settings = link.call("CONFIG", "GET", "dir")
+        except TimeoutError as error:
             raise StoreError(
                 f"a process listens on {url} and does not answer "
                 f"(last known pid {read_pid(files.server_pid)}): end it, then start again"
             ) from error
-        except RedisConnectionError:
+        except ConnectionError:
             return 0  # nobody listens
-        except RedisError as error:
+        except CommandRefusedError as error:
             raise StoreError(f"a foreign server listens on {url}: {error}") from error
         pid = int(server.get("process_id", 0))
-        if pid != read_pid(files.server_pid) or Path(settings.get("dir", "")) != files.data_dir:
+        if pid != read_pid(files.server_pid) or Path(settings[1] if settings else "") != files.data_dir:
             raise StoreError(
                 f"process {pid} listens on {url} but is not the store of {files.data_dir}: "
                 "end it, or set another storage.data_dir"
             )
         try:
-            client.shutdown()
-        except RedisError as error:
+            link.call("SHUTDOWN")
+        except ConnectionError:
+            pass  # it ended without a word, as it should
+        except (CommandRefusedError, TimeoutError) as error:
             raise StoreError(f"the former store, process {pid}, refuses to end: {error}") from error
-        _wait_until_silent(client, pid)
+        _wait_until_silent(link, pid)
     return pid
 
 
 def answers(url: str) -> bool:
     """Return whether the server at `url` is ready for commands."""
-    with _client(url, timeout_s=1.0) as client:
-        return _answers(client)
+    with _link(url, timeout_s=1.0) as link:
+        return _answers(link)
 
 
-def _answers(client: Redis) -> bool:
+def _answers(link: BlockingLink) -> bool:
     try:
-        return bool(client.ping())
-    except RedisError:  # nobody there, or still loading
+        return bool(link.call("PING") == "PONG")
+    except (CommandRefusedError, OSError):  # still loading, or nobody there
         return False
 
 
-def _wait_until_silent(client: Redis, pid: int) -> None:
+def _wait_until_silent(link: BlockingLink, pid: int) -> None:
     """Wait until nobody listens any more; by then the server has written and synced everything."""
     deadline = time.monotonic() + _ORPHAN_LIMIT_S
     while time.monotonic() < deadline:
         try:
-            client.ping()
-        except RedisConnectionError:
+            link.call("PING")
+        except ConnectionError:
             return
-        except RedisTimeoutError:
-            continue
+        except (CommandRefusedError, TimeoutError):
+            pass
         time.sleep(_POLL_S)
     raise StoreError(f"the former store, process {pid}, does not end: end it, then start again")
 
 
-def _client(url: str, timeout_s: float) -> Redis:
-    return Redis.from_url(
-        url,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        protocol=2,
-        decode_responses=True,
-        retry=Retry(NoBackoff(), 0),
-    )
+def _link(url: str, timeout_s: float) -> BlockingLink:
+    """Return a link to a store's own address (`StoreFiles.url`)."""
+    return BlockingLink(Path(unquote(urlsplit(url).path)), timeout_s)
 
 
 def _spawn(files: StoreFiles, lock_fd: int) -> subprocess.Popen[bytes]:

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from bot.catalog import Catalog, load_catalog
+from bot.checks import check_program
+from bot.config import Config
+from bot.errors import ConfigError
+from bot.routing.router import Router
+from run import ROUTERS
+
+CHANNEL = {
+    "name": "app",
+    "kind": "wecom_app",
+    "corp_id": "ww0000000000test00",
+    "agent_id": 1000002,
+    "secret": "secret",
+    "token": "token",
+    "encoding_aes_key": "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG",
+}
+COMMUNITY = {"id": "milk", "channels": ["app"], "managers": ["app:ana"]}
+
+
+def _config(**sections: object) -> Config:
+    return Config.model_validate({"channels": [CHANNEL], "communities": [COMMUNITY], **sections})
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return load_catalog()
+
+
+def _module(folder: Path, source: str, monkeypatch: pytest.MonkeyPatch) -> Router:
+    """Write a module of handlers, import it and return its router."""
+    file = folder / "shop_bot.py"
+    file.write_text("from bot.model import Reply\nfrom bot.routing.router import Router\n" + source)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "shop_bot", raising=False)
+    module: ModuleType = __import__("shop_bot")
+    router = module.router
+    assert isinstance(router, Router)
+    return router
+
+
+def _faults(config: Config, routers: list[Router], catalog: Catalog) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        check_program(config, routers, catalog)
+    return [str(fault) for fault in caught.value.faults]
+
+
+def test_the_product_as_it_comes_is_well(catalog: Catalog) -> None:
+    assert check_program(_config(), ROUTERS, catalog) == ()
+
+
+def test_every_text_a_handler_asks_for_must_be_there_with_the_values_it_passes(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = """
+router = Router("shop")
+
+@router.command("商店")
+async def show(ctx):
+    key = "shop.open" if ctx.rest else "check_in.bonus"
+    ctx.text(f"shop.{ctx.rest}")
+    ctx.text("check_in.bonus", wrong=1)
+    ctx.say("check_in.next", days=1, bonus=2)
+    ctx.say("points.balance", **ctx.values)
+    Reply.text("not a key")
+    return ctx.say(key, bonus=1)
+"""
+    faults = _faults(_config(), [_module(tmp_path, source, monkeypatch)], catalog)
+    assert sum("shop.open: has no text" in fault for fault in faults) == 1
+    assert sum("shop.…: no text begins so" in fault for fault in faults) == 1
+    # Once per language: the placeholder {bonus} has no value there.
+    wrong = [fault for fault in faults if "check_in.bonus" in fault]
+    assert len(wrong) == len(catalog.languages)
+    assert all("{bonus}, which nothing fills" in fault for fault in wrong)
+    assert all("shop_bot.py:" in fault for fault in faults)
+    assert len(faults) == 2 + len(wrong)
+
+
+def test_all_faults_of_all_kinds_come_at_once(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = """
+router = Router("shop")
+
+@router.command("签到")
+async def again(ctx):
+    return ctx.say("shop.gone")
+"""
+    router = _module(tmp_path, source, monkeypatch)
+    community = {**COMMUNITY, "welcome": {"first": "{nobody}", "returning": "{"}}
+    faults = _faults(_config(communities=[community]), [*ROUTERS, router], catalog)
+    assert sum("the command 签到 is registered already" in fault for fault in faults) == 1
+    assert sum("communities[milk].welcome.first" in fault for fault in faults) == 1
+    assert sum("communities[milk].welcome.returning" in fault for fault in faults) == 1
+    assert sum("shop.gone" in fault for fault in faults) == 1
+
+
+@pytest.mark.parametrize(
+    ("sections", "warning"),
+    [
+        ({"channels": [], "communities": []}, "channels: there is none"),
+        ({"channels": [{**CHANNEL, "secret": ""}]}, "channels[app].secret is empty"),
+        (
+            {"channels": [{**CHANNEL, "api_base": "http://127.0.0.1:8080"}]},
+            "channels[app].api_base is this machine, but the sandbox is off",
+        ),
+        ({"sandbox": {"enabled": True}}, "channels[app].api_base is the vendor's, but the sandbox is on"),
+        ({"server": {"soft_deadline_s": 6}}, "server.soft_deadline_s is 6"),
+        ({"communities": [{**COMMUNITY, "managers": []}]}, "communities[milk].managers is empty"),
+    ],
+)
+def test_what_is_allowed_but_odd_is_a_warning(
+    catalog: Catalog, sections: dict[str, object], warning: str
+) -> None:
+    [found] = check_program(_config(**sections), ROUTERS, catalog)
+    assert found.startswith(warning)
