@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import MutableMapping
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -86,6 +87,7 @@ class EventLog:
         self._enabled = enabled
         self._stream = sys.stderr.fileno() if stream is None else stream
         self._lines: list[bytes] = []
+        self._at_ms, self._at = 0, from_ms(0)
 
     def write(self, event_id: str, channel: str, handler: str, outcome: str, ms: float) -> None:
         """Queue the line of one event for the end of this turn of the loop."""
@@ -103,11 +105,18 @@ class EventLog:
                     "outcome": outcome,
                     "ms": round(ms, 2),
                     "level": "info",
-                    "at": from_ms(self._clock.now_ms()),
+                    "at": self._now(),
                 },
                 option=orjson.OPT_APPEND_NEWLINE,
             )
         )
+
+    def _now(self) -> datetime:
+        """The present millisecond; lines of one turn share the object."""
+        now_ms = self._clock.now_ms()
+        if now_ms != self._at_ms:
+            self._at_ms, self._at = now_ms, from_ms(now_ms)
+        return self._at
 
     def flush(self) -> None:
         """Write what is queued; a log nobody can take is dropped rather than holding up answers."""

@@ -191,6 +191,8 @@ async def _answering(
         # What was made up to here lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        # A turn makes more objects than the first threshold's 700 and frees nearly all of them itself.
+        gc.set_threshold(20_000, 20, 20)
         yield service
 
 

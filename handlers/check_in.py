@@ -24,7 +24,7 @@ async def check_in(ctx: Context) -> Reply:
     result = await ctx.stores.check_ins.check_in(ctx.ticket, ctx.community)
     today = ctx.calendar.day_of(ctx.now_ms).number == ctx.day.number
     if not result.done:
-        return await _already(ctx, "check_in.already" if today else "check_in.already_for")
+        return await _already(ctx, today=today)
     return ctx.say(
         "check_in.done" if today else "check_in.done_for",
         day=ctx.day.iso,
@@ -83,7 +83,7 @@ async def show_calendar(ctx: Context) -> Reply:
     return Reply.text("\n".join(lines))
 
 
-async def _already(ctx: Context, key: str) -> Reply:
+async def _already(ctx: Context, *, today: bool) -> Reply:
     """Say that the day is checked in, with the figures of now rather than of that check-in."""
     stores, community, member = ctx.stores, ctx.community.id, ctx.event.member_id
     streak, total, balance = await asyncio.gather(
@@ -91,7 +91,13 @@ async def _already(ctx: Context, key: str) -> Reply:
         stores.check_ins.total(community, member),
         stores.points.balance(community, member),
     )
-    return ctx.say(key, day=ctx.day.iso, streak=streak, total=total, balance=balance)
+    return ctx.say(
+        "check_in.already" if today else "check_in.already_for",
+        day=ctx.day.iso,
+        streak=streak,
+        total=total,
+        balance=balance,
+    )
 
 
 def _outlook(ctx: Context, result: CheckedIn) -> str:

@@ -8,7 +8,7 @@ the next one that matches answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 from bot.model import Reply
 from bot.routing.context import Context, Question
@@ -31,12 +31,20 @@ def match(question: Question) -> Route | None:
         return None
     rule = best.rule
     if not rule.cool_down_s and rule.pick != "in_turn":
-        answers = [compile_answer(text) for text in choose(rule.answers, rule.pick, event_id=event.id)]
-        if all(answer.is_constant for answer in answers):
-            text = _BETWEEN_ANSWERS.join(answer.render({}) for answer in answers)
-            return Route("keywords.match", constant=Reply.text(text))
+        constant = _constant(tuple(choose(rule.answers, rule.pick, event_id=event.id)))
+        if constant is not None:
+            return Route("keywords.match", constant=constant)
     matches = question.keywords.match(question.text, event.sent_at_ms, event.group_id)
     return Route("keywords.match", handler=partial(_answer, matches))
+
+
+@lru_cache(maxsize=10_000)
+def _constant(chosen: tuple[str, ...]) -> Reply | None:
+    """Return the reply of answers that tell everybody the same, None where they have variables."""
+    answers = [compile_answer(text) for text in chosen]
+    if not all(answer.is_constant for answer in answers):
+        return None
+    return Reply.text(_BETWEEN_ANSWERS.join(answer.render({}) for answer in answers))
 
 
 async def _answer(matches: Sequence[Match], ctx: Context) -> Reply | None:

@@ -64,9 +64,9 @@ router = Router("shop")
 
 @router.command("商店")
 async def show(ctx):
-    key = "shop.open" if ctx.rest else "check_in.bonus"
+    key = "shop.open" if ctx.rest else "make_up.bonus"
     ctx.text(f"shop.{ctx.rest}")
-    ctx.text("check_in.bonus", wrong=1)
+    ctx.text("make_up.bonus", wrong=1)
     ctx.say("check_in.next", days=1, bonus=2)
     ctx.say("points.balance", **ctx.values)
     Reply.text("not a key")
@@ -76,7 +76,7 @@ async def show(ctx):
     assert sum("shop.open: has no text" in fault for fault in faults) == 1
     assert sum("shop.…: no text begins so" in fault for fault in faults) == 1
     # Once per language: the placeholder {bonus} has no value there.
-    wrong = [fault for fault in faults if "check_in.bonus" in fault]
+    wrong = [fault for fault in faults if "make_up.bonus" in fault]
     assert len(wrong) == len(catalog.languages)
     assert all("{bonus}, which nothing fills" in fault for fault in wrong)
     assert all("shop_bot.py:" in fault for fault in faults)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 RUN = ROOT / "run.py"
-START_LIMIT_S = 40.0
+START_LIMIT_S = 90.0
 _TICK_S = 0.005
 
 

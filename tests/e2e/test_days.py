@@ -1,4 +1,4 @@
-"""A message counts on the community-day it was sent on, by CreateTime, zone and day start; whenever it comes."""
+"""A message counts on the community-day it was sent on, by CreateTime, zone and day start, not by receipt."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class Link(asyncio.Protocol):
             self._flush()
         return waiter
 
-    def send_many(self, commands: Sequence[Sequence[Value]]) -> asyncio.Future[list[Any]]:
+    def send_many(self, commands: Sequence[tuple[Value, ...]]) -> asyncio.Future[list[Any]]:
         """Queue commands and return the future of all their answers, in order.
 
         A refused command is a CommandRefusedError among the answers. One future for all spares the loop a
@@ -105,7 +105,7 @@ class Link(asyncio.Protocol):
             return waiter
         if not self._unsent:
             self._loop.call_soon(self._flush)
-        packed = [hiredis.pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
+        packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]
         self._unsent += packed
         self._waiters.append(_Batch(waiter, len(packed)))
         return waiter
