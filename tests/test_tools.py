@@ -111,7 +111,7 @@ def test_the_sandbox_says_what_to_do_when_no_server_answers(deployment: Deployme
 
 
 def test_the_sandbox_says_when_the_configuration_has_none(tmp_path: Path) -> None:
-    with pytest.raises(RefusedError, match="sandbox.enabled: true"):
+    with pytest.raises(RefusedError, match=r"sandbox\.enabled: true"):
         run_sandbox(_deployment(tmp_path, sandbox=False).config)
 
 

@@ -12,7 +12,7 @@ The way of a request::
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -68,10 +68,16 @@ DOCUMENT_PATH = "/openapi.json"
 def add_api(app: web.Application, parts: ApiParts) -> None:
     """Serve the API of `parts` under `PREFIX`, and the document that describes it, which needs no token."""
     gate = Gate(ApiTokenStore(parts.database, parts.clock), parts.clock)
-    api = web.Application(middlewares=[_problems(gate)])
+    # Wrapped one by one: a middleware anywhere would be walked through by every callback of a platform too.
+    api = web.Application()
     for endpoint in ENDPOINTS:
-        api.router.add_route(endpoint.method, _route(endpoint.path), _handler(parts, gate, endpoint))
-    api.router.add_route("GET", DOCUMENT_PATH, _describe)
+        handler = _with_problems(_handler(parts, gate, endpoint))
+        api.router.add_route(endpoint.method, _route(endpoint.path), handler)
+    api.router.add_route("GET", DOCUMENT_PATH, _with_problems(_describe))
+    places = tuple(api.router.resources())
+    nowhere = _with_problems(_nowhere(gate, places))
+    api.router.add_route("*", "/{anything:.*}", nowhere)
+    app.router.add_route("*", PREFIX, nowhere)
     api.on_response_prepare.append(_add_headers)
     app.add_subapp(PREFIX, api)
 
@@ -135,14 +141,27 @@ async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
 # ---------------------------------------------------------------- problems
 
 
-def _problems(gate: Gate) -> Any:
-    """Return the middleware that turns whatever is raised into a problem document."""
+def _nowhere(gate: Gate, places: Iterable[web.AbstractResource]) -> _Handler:
+    """Return what answers where there is no such address, or none for this method."""
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        await gate.caller(request)  # who has no token is told nothing of what there is
+        allowed: set[str] = set()
+        for place in places:
+            _, methods = await place.resolve(request)
+            allowed |= methods
+        if allowed:
+            raise web.HTTPMethodNotAllowed(request.method, allowed)
+        raise web.HTTPNotFound
+
+    return refuse
+
+
+def _with_problems(handler: _Handler) -> _Handler:
+    """Return `handler` with whatever it raises turned into a problem document."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
         try:
-            if request.match_info.http_exception is not None:
-                await gate.caller(request)  # who has no token is told nothing of what there is
             response = await handler(request)
         except ProblemError as error:
             response = problem_response(error)
@@ -159,7 +178,7 @@ def _problems(gate: Gate) -> Any:
             response = problem_response(_internal())
         return response
 
-    return middleware
+    return handle
 
 
 def _of_http(error: web.HTTPException) -> ProblemError:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, TypeVar
 from bot.routing.keyword_fault import RuleFault, RuleRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 VARIABLES: Mapping[str, str] = MappingProxyType(
     {

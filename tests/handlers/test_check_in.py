@@ -23,16 +23,15 @@ async def test_check_in_counts_once_a_day_and_again_after_midnight(chat: FakeCha
     chat.pass_time(timedelta(seconds=2))
     await chat.say("alice", "签到")
 
+    done = "签到成功！今天第 1 位，+10 积分，现有 {} 积分。\n连续 {} 天，累计 {} 天。再连续 {} 天可得奖励 10 积分。"
+    already = (
+        "今天已经签到过了（连续 1 天，累计 1 天，现有 10 积分），明天再来吧。\n"
+        "发「日历」看本月签到，发「排行」看榜单。"
+    )
     assert chat.transcript == [
-        ("alice", "签到"),
-        (BOT, "签到成功！今天第 1 位，+10 积分，现有 10 积分。\n"
-              "连续 1 天，累计 1 天。再连续 2 天可得奖励 10 积分。"),
-        ("alice", "签到"),
-        (BOT, "今天已经签到过了（连续 1 天，累计 1 天，现有 10 积分），明天再来吧。\n"
-              "发「日历」看本月签到，发「排行」看榜单。"),
-        ("alice", "签到"),
-        (BOT, "签到成功！今天第 1 位，+10 积分，现有 20 积分。\n"
-              "连续 2 天，累计 2 天。再连续 1 天可得奖励 10 积分。"),
+        ("alice", "签到"), (BOT, done.format(10, 1, 1, 2)),
+        ("alice", "签到"), (BOT, already),
+        ("alice", "签到"), (BOT, done.format(20, 2, 2, 1)),
     ]  # fmt: skip
 
 
@@ -129,7 +128,9 @@ async def test_a_late_message_counts_on_its_own_day_for_a_week_also_after_younge
     late = await chat.say("alice", "签到", at=shanghai(3, 2) - days_late * DAY)
     streak = 2 if days_late == 1 else 1
     assert f"+10 积分，现有 20 积分。\n连续 {streak} 天，累计 2 天。" in (late or "")
-    assert "已经签到过了" in (await chat.say("alice", "签到", at=shanghai(3, 2, "01:00") - days_late * DAY) or "")
+    assert "已经签到过了" in (
+        await chat.say("alice", "签到", at=shanghai(3, 2, "01:00") - days_late * DAY) or ""
+    )
 
 
 async def test_a_late_message_that_closes_a_gap_pays_the_milestone_once(chat: FakeChat) -> None:
@@ -149,7 +150,9 @@ async def test_a_late_message_that_closes_a_gap_pays_the_milestone_once(chat: Fa
     assert sum(entry.reason == "milestone" for entry in await ledger(chat, "alice")) == 1
 
 
-async def test_joining_two_runs_pays_every_milestone_that_the_longer_one_had_not_reached(chat: FakeChat) -> None:
+async def test_joining_two_runs_pays_every_milestone_that_the_longer_one_had_not_reached(
+    chat: FakeChat,
+) -> None:
     for day in (1, 2, 3, 5, 6, 7):  # two runs of three, each paid
         await chat.say("alice", "签到", at=shanghai(3, day))
     chat.clock.set(shanghai(3, 7, "20:00"))
@@ -222,6 +225,6 @@ async def test_an_english_community_checks_in_in_english(open_chat: OpenChat) ->
             "Days in a row: 1, in all: 1. Days in a row to the next bonus of 10 points: 2."
         )
         assert await chat.say("alice", "Checkin") == (
-            "You have checked in today already (days in a row: 1, in all: 1, points: 10). Come back tomorrow.\n"
-            'Send "calendar" for this month, "rank" for the ranking.'
+            "You have checked in today already (days in a row: 1, in all: 1, points: 10). "
+            'Come back tomorrow.\nSend "calendar" for this month, "rank" for the ranking.'
         )

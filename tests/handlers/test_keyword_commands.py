@@ -36,11 +36,13 @@ async def test_a_rule_is_written_changed_and_deleted(chat: FakeChat) -> None:
         await chat.say(who, text)
         await chat.refresh_keywords()
 
+    saved = (
+        "已保存关键词「营业时间」。消息里出现它，我就这样回复：\n每天 9:00 到 21:00\n"
+        "要改，再发一次「关键词 营业时间=新的回复」；要删，发「删关键词 营业时间」。"
+    )
     assert chat.transcript == [
         ("alice", "请问营业时间？"),
-        ("ana", "关键词 营业时间=每天 9:00 到 21:00"),
-        (BOT, "已保存关键词「营业时间」。消息里出现它，我就这样回复：\n每天 9:00 到 21:00\n"
-              "要改，再发一次「关键词 营业时间=新的回复」；要删，发「删关键词 营业时间」。"),
+        ("ana", "关键词 营业时间=每天 9:00 到 21:00"), (BOT, saved),
         ("alice", "请问营业时间？"), (BOT, "每天 9:00 到 21:00"),
         ("ana", "关键词 营业时间=全年无休"),
         (BOT, "已更新关键词「营业时间」。新的回复是：\n全年无休\n要删，发「删关键词 营业时间」。"),
@@ -56,7 +58,11 @@ async def test_the_answer_is_kept_character_for_character(chat: FakeChat) -> Non
     for written, trigger, answer in (
         ("关键词 价格＝一箱 39 元，买二送一！", "价格", "一箱 39 元，买二送一！"),
         ("关键词 公式=a=b=c", "公式", "a=b=c"),
-        ("关键词 地址 = 人民路 1 号\n  （地铁）\n\n电话：123 ", "地址", "人民路 1 号\n  （地铁）\n\n电话：123"),
+        (
+            "关键词 地址 = 人民路 1 号\n  （地铁）\n\n电话：123 ",
+            "地址",
+            "人民路 1 号\n  （地铁）\n\n电话：123",
+        ),
         ("/關鍵詞 WiFi=密码：ＡＢＣ１２３ {{😀}}", "wifi", "密码：ＡＢＣ１２３ {😀}"),
         ("@小助手 关键词\n你好=你也好", "你好", "你也好"),
     ):
@@ -66,8 +72,8 @@ async def test_the_answer_is_kept_character_for_character(chat: FakeChat) -> Non
 
 async def test_a_wrong_form_is_answered_with_the_right_one_and_an_example(chat: FakeChat) -> None:
     for wrong in (
-        "关键词", "关键词 营业时间", "关键词 =回复", "关键词 触发=", "关键词 = ", "关键词 ＝", "关键词营业时间=九点",
-        "关键词：营业时间=九点",
+        "关键词", "关键词 营业时间", "关键词 =回复", "关键词 触发=", "关键词 = ", "关键词 ＝",
+        "关键词营业时间=九点", "关键词：营业时间=九点",
     ):  # fmt: skip
         assert await command(chat, wrong) == FORM, wrong
 
@@ -182,6 +188,8 @@ async def test_an_english_community_writes_rules_in_english(open_chat: OpenChat)
             'Saved the keyword "opening hours". Whenever a message holds it, I answer:\n9 to 21\n'
         )
         assert await chat.say("bob", "your Opening Hours?") == "9 to 21"
-        assert (await command(chat, "keyword x={nam}")).startswith("Not saved. answers[0]: there is no variable")
+        assert (await command(chat, "keyword x={nam}")).startswith(
+            "Not saved. answers[0]: there is no variable"
+        )
         assert (await command(chat, "delkeyword Opening hours")).startswith("Deleted the keyword")
         assert (await command(chat, "delkeyword opening hours")).startswith("There is no keyword")

@@ -149,10 +149,8 @@ async def test_all_answers_are_given_in_order(chat: FakeChat) -> None:
 async def test_variables_are_filled_in_for_who_asks(chat: FakeChat) -> None:
     await introduce(chat, "u1", "小{积分}")
     await chat.say("u1", "签到")
-    await add_rule(
-        chat, "我的",
-        answers=("{昵称}/{成员}：{积分} 分，连续 {连续}，累计 {累计}，第 {排名} 名；{社群}{群} {日期} {时间} 星期{星期}",),
-    )  # fmt: skip
+    mine = "{昵称}/{成员}：{积分} 分，连续 {连续}，累计 {累计}，第 {排名} 名；"
+    await add_rule(chat, "我的", answers=(mine + "{社群}{群} {日期} {时间} 星期{星期}",))
     assert await chat.say("u1", "我的") == (
         "小{积分}/app:u1：10 分，连续 1，累计 1，第 1 名；测试社群 2026-03-02 12:00 星期一"
     )

@@ -39,14 +39,12 @@ async def test_the_ledger_shows_the_newest_first_with_what_the_manager_wrote(cha
     chat.pass_time(timedelta(minutes=5))
     await chat.say("ana", "加分 alice -5")
 
-    assert await chat.say("alice", "明细") == "\n".join(
-        [
-            "积分明细（第 1 页，现有 25 积分）",
-            "03-02 12:10　-5　管理员加减分",
-            "03-02 12:05　+20　管理员加减分（晒单，很好看）",
-            "03-02 12:00　+10　签到",
-        ]
-    )
+    assert (await chat.say("alice", "明细") or "").splitlines() == [
+        "积分明细（第 1 页，现有 25 积分）",
+        "03-02 12:10　-5　管理员加减分",
+        "03-02 12:05　+20　管理员加减分（晒单，很好看）",
+        "03-02 12:00　+10　签到",
+    ]
 
 
 async def test_the_ledger_has_pages_of_ten(chat: FakeChat) -> None:
@@ -57,7 +55,11 @@ async def test_the_ledger_has_pages_of_ten(chat: FakeChat) -> None:
 
     first = (await chat.say("alice", "明细") or "").splitlines()
     second = (await chat.say("alice", "明细　２") or "").splitlines()
-    assert (len(first), first[1], first[-1]) == (12, "03-02 12:12　+12　管理员加减分", "发「明细 2」看下一页。")
+    assert (len(first), first[1], first[-1]) == (
+        12,
+        "03-02 12:12　+12　管理员加减分",
+        "发「明细 2」看下一页。",
+    )
     assert second == [
         "积分明细（第 2 页，现有 78 积分）",
         "03-02 12:02　+2　管理员加减分",
@@ -92,9 +94,10 @@ async def test_a_reason_of_a_plug_in_is_shown_by_its_own_word(chat: FakeChat) ->
     community = chat.service.parts.communities.get(COMMUNITY)
     assert community is not None
     calendar = chat.service.parts.communities.calendar(community)
+    now_ms = chat.clock.now_ms()
     await chat.service.parts.stores.points.grant(
-        community, "app:alice", 7, reason="shop_order", cause="shop:1", day=calendar.day_of(chat.clock.now_ms()),
-        at_ms=chat.clock.now_ms(),
+        community, "app:alice", 7,
+        reason="shop_order", cause="shop:1", day=calendar.day_of(now_ms), at_ms=now_ms,
     )  # fmt: skip
     assert (await chat.say("alice", "明细") or "").endswith("　+7　shop_order")
 
@@ -104,16 +107,14 @@ async def test_a_reason_of_a_plug_in_is_shown_by_its_own_word(chat: FakeChat) ->
 
 async def test_the_ranking_with_equal_points_shares_the_place(chat: FakeChat) -> None:
     await give(chat, bob=30, chen=50, dora=30, emil=20)
-    assert await chat.say("alice", "排行") == "\n".join(
-        [
-            "【测试社群】总积分榜",
-            "1. chen　50 分",
-            "2. dora　30 分",
-            "2. bob　30 分",
-            "4. emil　20 分",
-            "你还没有上榜，发「签到」就能上榜。",
-        ]
-    )
+    assert (await chat.say("alice", "排行") or "").splitlines() == [
+        "【测试社群】总积分榜",
+        "1. chen　50 分",
+        "2. dora　30 分",
+        "2. bob　30 分",
+        "4. emil　20 分",
+        "你还没有上榜，发「签到」就能上榜。",
+    ]
     assert (await chat.say("emil", "排行榜") or "").endswith("\n你：第 4 名，20 分。")
 
 

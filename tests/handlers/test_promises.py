@@ -27,7 +27,7 @@ APOLOGY = "抱歉，刚才出了点问题"
 class Said:
     """One of three members or the manager says something; `{0}` to `{2}` are the members' accounts.
 
-    `lost` times the store goes away when the handler has done its work: nothing is answered, and it comes again.
+    `lost` times the store goes away when the handler has done its work: no answer, so it comes again.
     """
 
     who: int
@@ -54,13 +54,14 @@ Line = Said | Again | Wait
 
 WORDS = st.sampled_from(["鲜奶", "ＷｉＦｉ", "wifi", "签到", "{积分}", "{", "小{0}", "😀", "a=b", "  "])
 NUMBERS = st.one_of(
-    st.integers(-200, 200).map(str), st.sampled_from(["0", "+7", "－３", "1000000000", "1000000001", "很多", "9" * 40])
+    st.integers(-200, 200).map(str),
+    st.sampled_from(["0", "+7", "－３", "1000000000", "1000000001", "很多", "9" * 40]),
 )
 GRANTS = st.builds("加分 {{{}}} {} {}".format, st.integers(0, 2), NUMBERS, WORDS)
 COMMANDS = st.one_of(
     st.sampled_from(
-        ["签到", "打卡", "/签到", "簽到 ", "补签", "日历", "积分", "明细", "明细 2", "明细 x", "帮助", "排行", "排行 今日", "排行 本周",
-         "排行 本月", "排行 去年", "关键词", "删关键词", "加分", "加分{0} 3"]
+        ["签到", "打卡", "/签到", "簽到 ", "补签", "日历", "积分", "明细", "明细 2", "明细 x", "帮助", "排行",
+         "排行 今日", "排行 本周", "排行 本月", "排行 去年", "关键词", "删关键词", "加分", "加分{0} 3"]
     ),
     GRANTS,
     GRANTS,
@@ -71,9 +72,7 @@ COMMANDS = st.one_of(
     WORDS,
     st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
 )  # fmt: skip
-CONTENTS = st.one_of(
-    COMMANDS.map(TextMessage), st.sampled_from([Subscribed(), Entered(), Unsubscribed()])
-)
+CONTENTS = st.one_of(COMMANDS.map(TextMessage), st.sampled_from([Subscribed(), Entered(), Unsubscribed()]))
 # Six days late at most: further back is promised nothing. The manager speaks as often as all members.
 LATE = st.one_of(st.just(0), st.just(0), st.integers(0, 6 * 1440))
 LOST = st.sampled_from([0, 0, 1, 2])

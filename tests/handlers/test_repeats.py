@@ -91,7 +91,9 @@ async def books(chat: FakeChat) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("act", ACTS, ids=str)
-async def test_a_message_that_comes_three_times_has_one_effect_and_one_answer(stores: Stores, act: Act) -> None:
+async def test_a_message_that_comes_three_times_has_one_effect_and_one_answer(
+    stores: Stores, act: Act
+) -> None:
     async with FakeChat(ROUTERS, managers=["ana"], stores=stores) as chat:
         await set_the_scene(chat)
         before = await books(chat)
@@ -113,7 +115,7 @@ def _entries(act: Act) -> int:
 async def test_an_answer_that_was_lost_half_way_is_found_again_without_a_second_effect(
     stores: Stores, act: Act, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The handler has had its effect, then the store goes away: nothing is acknowledged, and it comes again."""
+    """The handler has had its effect, then the store goes away: nothing is acknowledged, it comes again."""
     lost: list[bytes] = []
 
     async def lose(_inbox: Inbox, _ticket: Ticket, _now_ms: int, answer: bytes, *_: object) -> None:
@@ -123,9 +125,10 @@ async def test_an_answer_that_was_lost_half_way_is_found_again_without_a_second_
     async with FakeChat(ROUTERS, managers=["ana"], stores=stores) as chat:
         await set_the_scene(chat)
         event = chat.event(act.who, act.content, message_id="m")
-        with monkeypatch.context() as patched, pytest.raises(StoreUnavailableError):
+        with monkeypatch.context() as patched:
             patched.setattr(Inbox, "settle", lose)
-            await chat.deliver_event(event)
+            with pytest.raises(StoreUnavailableError):
+                await chat.deliver_event(event)
         after_one = await books(chat)
         outcome = await chat.deliver_event(event)
 
@@ -134,7 +137,9 @@ async def test_an_answer_that_was_lost_half_way_is_found_again_without_a_second_
             assert [outcome.decision.answer] == lost
 
 
-async def test_two_processes_that_get_a_message_at_once_give_one_answer_and_one_effect(stores: Stores) -> None:
+async def test_two_processes_that_get_a_message_at_once_give_one_answer_and_one_effect(
+    stores: Stores,
+) -> None:
     async with (
         FakeChat(ROUTERS, managers=["ana"], stores=stores) as here,
         FakeChat(ROUTERS, managers=["ana"], stores=stores) as there,

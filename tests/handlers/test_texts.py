@@ -23,7 +23,7 @@ def texts_of(language: str) -> dict[str, str]:
 
 
 def named_in(source: str) -> Iterator[str]:
-    """Yield what is passed as the key of `say` and `text`; of an f-string, what stands before its variable."""
+    """Yield every constant text; of an f-string, what stands before its first variable."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.JoinedStr(values=[ast.Constant(value=str(begin)), *_]):
@@ -33,7 +33,11 @@ def named_in(source: str) -> Iterator[str]:
 
 
 def test_every_text_is_used_and_every_used_text_is_there() -> None:
-    sources = [*(ROOT / "handlers").glob("*.py"), *(ROOT / "bot" / "routing").glob("*.py"), ROOT / "bot" / "work.py"]
+    sources = [
+        *(ROOT / "handlers").glob("*.py"),
+        *(ROOT / "bot" / "routing").glob("*.py"),
+        ROOT / "bot" / "work.py",
+    ]
     keys = set(texts_of("zh-CN"))
     features = {key.partition(".")[0] for key in keys}
     named = {
