@@ -41,13 +41,14 @@ def run(sizes: Sizes, cores: Cores) -> Results:
     _say(f"seed {SEED}, run {sizes.name}, server on core {cores.server}, load and Redis on core {cores.load}")
     with tempfile.TemporaryDirectory(prefix="huoqun-bench-") as name, ExitStack() as stack:
         folder = Path(name)
-        empty_s, second_s = _first_starts(folder / "fresh", cores)
         contest = Contest(sizes, cores, folder, stack, Arena(sizes))
         _start(contest)
         _measure(contest)
         contest.weigh_again()
         stack.close()
+        _say("starting again")
         after_s = _start_and_stop(folder / rules_key(sizes.compared_rules), cores)
+        empty_s, second_s = _first_starts(folder / "fresh", cores)
     apart = _measure_apart(sizes, cores)
     return Results(
         sizes=sizes,

@@ -34,6 +34,7 @@ WECHAT = SandboxChannel(
 CHECK_IN_DONE = "签到成功"
 
 _HIT_SHARE = 0.5
+_STEP = 48_611
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +67,21 @@ class Workload:
 
 
 def make_rules(count: int) -> list[KeywordRule]:
-    """Return `count` "contains" rules with one trigger and one constant answer each, at most 125 000."""
-    triggers = [place + product + matter for place in PLACES for product in PRODUCTS for matter in MATTERS]
-    chance = random.Random(SEED)
-    chance.shuffle(triggers)
-    return [
-        KeywordRule(
-            triggers=(trigger,),
-            answers=(f"{trigger}（{number}）：{chance.choice(ANSWER_ENDS)}",),
-            match="contains",
-        )
-        for number, trigger in enumerate(triggers[:count])
-    ]
+    """Return `count` "contains" rules with one trigger and one constant answer each, at most 125 000.
+
+    The first of many are the same as few.
+    """
+    return [_rule(number) for number in range(count)]
+
+
+def _rule(number: int) -> KeywordRule:
+    # A step without a common factor meets every combination once, and neighbours share no beginning.
+    combination = (SEED + number * _STEP) % (len(PLACES) * len(PRODUCTS) * len(MATTERS))
+    rest, matter = divmod(combination, len(MATTERS))
+    place, product = divmod(rest, len(PRODUCTS))
+    trigger = PLACES[place] + PRODUCTS[product] + MATTERS[matter]
+    answer = f"{trigger}（{number}）：{ANSWER_ENDS[number % len(ANSWER_ENDS)]}"
+    return KeywordRule(triggers=(trigger,), answers=(answer,), match="contains")
 
 
 def make_chat(channel: SandboxChannel, rules: Sequence[KeywordRule], count: int, members: int) -> Workload:

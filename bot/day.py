@@ -72,8 +72,8 @@ class CommunityCalendar:
 
     def _find(self, at_ms: int) -> Day:
         on = self.local(at_ms).date()
-        for candidate in (on, on - timedelta(days=1), on + timedelta(days=1)):
-            day = self._day(candidate)
+        for days in (0, -1, 1, -2):  # the last where a zone has left out a whole date
+            day = self._day(on + timedelta(days=days))
             if day.starts_at_ms <= at_ms < day.ends_at_ms:
                 return day
         raise AssertionError(f"no community-day holds {at_ms}")  # days are contiguous

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -66,8 +66,8 @@ class FakeChat:
         *,
         at: datetime = START,
         managers: Sequence[str] = (),
-        community: dict[str, object] | None = None,
-        server: dict[str, object] | None = None,
+        community: Mapping[str, object] | None = None,
+        server: Mapping[str, object] | None = None,
         catalog: Catalog | None = None,
         stores: Stores | None = None,
     ) -> None:
@@ -202,7 +202,7 @@ def _shown(part: Part) -> str:
     return part.text if isinstance(part, Text) else f"[{part.kind}]"
 
 
-def _config(managers: Sequence[str], community: dict[str, object], server: dict[str, object]) -> Config:
+def _config(managers: Sequence[str], community: Mapping[str, object], server: Mapping[str, object]) -> Config:
     channel = {
         "name": CHANNEL,
         "kind": "wecom_app",

@@ -23,7 +23,10 @@ async def test_check_in_counts_once_a_day_and_again_after_midnight(chat: FakeCha
     chat.pass_time(timedelta(seconds=2))
     await chat.say("alice", "签到")
 
-    done = "签到成功！今天第 1 位，+10 积分，现有 {} 积分。\n连续 {} 天，累计 {} 天。再连续 {} 天可得奖励 10 积分。"
+    done = (
+        "签到成功！今天第 1 位，+10 积分，现有 {} 积分。\n"
+        "连续 {} 天，累计 {} 天。再连续 {} 天可得奖励 10 积分。"
+    )
     already = (
         "今天已经签到过了（连续 1 天，累计 1 天，现有 10 积分），明天再来吧。\n"
         "发「日历」看本月签到，发「排行」看榜单。"

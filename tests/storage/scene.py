@@ -64,6 +64,13 @@ class Scene:
             event_memory_ms=MEMORY_MS,
         )  # fmt: skip
 
+    async def lose_memory(self) -> None:
+        """Let Redis forget everything, after history has been told."""
+        await self.drain.flush_all()
+        async for names in self.live.redis.scan("hq:*"):
+            for name in names:
+                await self.live.redis.call("DEL", name)
+
     async def alter(self, statement: str) -> None:
         """Change the database behind the product's back."""
         async with self.database.write() as connection:

@@ -206,8 +206,7 @@ class PointsMachine(RuleBasedStateMachine):
     @rule()
     def lose_memory_and_rebuild(self) -> None:
         """After which everything above still holds, repeats of the last days included."""
-        self.do(self.scene.drain.flush_all())
-        self.do(self.scene.live.redis.call("FLUSHALL"))
+        self.do(self.scene.lose_memory())
         self.do(self.scene.rebuild())
         # Older results than those of the last days are gone with the memory; the calendar still refuses.
         kept = TODAY - timedelta(8)

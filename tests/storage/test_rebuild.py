@@ -16,12 +16,6 @@ from tests.storage.redis.test_scripts_settle import delivery
 from tests.storage.scene import Scene
 
 
-async def _lose_memory(scene: Scene) -> None:
-    """Redis forgets everything, after history has been told."""
-    await scene.drain.flush_all()
-    await scene.live.redis.call("FLUSHALL")
-
-
 async def test_after_a_total_loss_the_two_agree_again(scene: Scene) -> None:
     live = scene.live
     for number in range(30):
@@ -29,7 +23,7 @@ async def test_after_a_total_loss_the_two_agree_again(scene: Scene) -> None:
             happened = event(f"u{number}", day=day(back))
             await live.inbox.take(live.ticket(happened), NOW_MS)
             await live.check_in(happened)
-    await _lose_memory(scene)
+    await scene.lose_memory()
     assert await scene.verify() != []
     done = await scene.rebuild()
     assert (done.members, done.busy) == (30, [])
@@ -57,7 +51,7 @@ async def test_balances_rankings_and_calendars_are_what_they_were(scene: Scene) 
         return seen
 
     before = await look()
-    await _lose_memory(scene)
+    await scene.lose_memory()
     assert await look() != before
     await scene.rebuild()
     assert await look() == before
@@ -71,7 +65,7 @@ async def test_a_repeat_of_a_check_in_finds_its_result_and_a_second_one_is_refus
     happened = event()
     result = await live.check_in(happened)
     assert result.bonus == 10
-    await _lose_memory(scene)
+    await scene.lose_memory()
     assert (await scene.rebuild()).check_ins == 4
     assert await live.check_in(happened) == result
     assert not (await live.check_in(event())).done
@@ -86,7 +80,7 @@ async def test_a_repeat_of_a_check_in_that_gave_nothing_finds_its_result(scene: 
     await live.grant("app:ana", 5)
     happened = event()
     result = await live.check_in(happened)
-    await _lose_memory(scene)
+    await scene.lose_memory()
     await scene.rebuild()
     assert await live.check_in(happened) == result
 
@@ -97,7 +91,7 @@ async def test_a_repeat_of_a_make_up_card_uses_no_other_and_the_month_remembers(
     used = [event() for _ in range(3)]
     results = [await live.make_up(happened) for happened in used]
     assert [result.bonus for result in results] == [0, 0, 10]
-    await _lose_memory(scene)
+    await scene.lose_memory()
     await scene.rebuild()
     assert [await live.make_up(happened) for happened in used] == results
     assert (await live.make_up(event())).refused is CardRefused.MONTH_LIMIT
@@ -107,7 +101,7 @@ async def test_a_repeat_of_an_order_has_no_second_effect(scene: Scene) -> None:
     live = scene.live
     granted = await live.grant("app:ana", 30, cause="api:1")
     taken_back = await live.grant("app:ana", -30, cause="api:2", reverses="00-1-0")
-    await _lose_memory(scene)
+    await scene.lose_memory()
     assert (await scene.rebuild()).orders == 2
     assert await live.grant("app:ana", 30, cause="api:1") == replace(granted, again=True)
     assert await live.grant("app:ana", -30, cause="api:9", reverses="00-1-0") == replace(
@@ -130,7 +124,7 @@ async def test_members_are_who_they_were_and_are_greeted_as_known(scene: Scene) 
     await live.members.leave(event("bob", Unsubscribed(), at_ms=NOW_MS + HOUR_MS), live.community)
     await live.inbox.take(live.ticket(event("cyd")), NOW_MS)
     before = [await live.members.get("milk", f"app:{user_id}") for user_id in ("ana", "bob", "cyd")]
-    await _lose_memory(scene)
+    await scene.lose_memory()
     await scene.rebuild()
     after = [await live.members.get("milk", f"app:{user_id}") for user_id in ("ana", "bob", "cyd")]
     assert after == before
@@ -146,7 +140,7 @@ async def test_counters_of_the_kept_days_go_on_where_they_were(scene: Scene) -> 
         happened = event(day=day(back))
         await live.inbox.take(live.ticket(happened), NOW_MS)
     await live.check_in(event())
-    await _lose_memory(scene)
+    await scene.lose_memory()
     assert (await scene.rebuild()).counters == 2
     today = live.calendar.day(TODAY)
     assert await live.members.counters("milk", "app:ana", today) == Counters(messages=2, check_ins=1)
@@ -170,7 +164,7 @@ async def test_queued_deliveries_are_sent_after_all_in_the_order_of_their_making
     claimed = {one.id: one for one in await store.claim(shard, NOW_MS, NOW_MS + 1, 10)}
     assert claimed.keys() == {"d0", "e1"}
     await store.delivered(claimed["e1"], 1, NOW_MS)
-    await _lose_memory(scene)
+    await scene.lose_memory()
     assert (await scene.rebuild()).deliveries == 3
     assert (await scene.rebuild()).deliveries == 0
     sent = []
@@ -229,12 +223,12 @@ class Actor:
 async def test_nothing_that_happens_meanwhile_is_lost(processes: list[Live], scene: Scene) -> None:
     """Members act through other processes, which also drain, while everything is restored again and again."""
     stop = asyncio.Event()
-    actors = [Actor(processes[number % 3], f"u{number}") for number in range(12)]
+    actors = [Actor(processes[number % 3], f"u{number}") for number in range(6)]
     drains = [Drain(live.redis, live.keys, scene.database) for live in processes[:2]]
     tasks = [asyncio.create_task(actor.act(random.Random(7), stop)) for actor in actors]
     tasks += [asyncio.create_task(drain.run(stop)) for drain in drains]
     tasks.append(asyncio.create_task(_flush_on_and_on(drains[1], stop)))
-    for _ in range(8):
+    for _ in range(4):
         done = await scene.rebuild()
         assert done.busy == []
     stop.set()
@@ -259,7 +253,7 @@ async def test_after_a_loss_under_a_running_server_what_came_since_counts_on_top
     live = scene.live
     await live.grant("app:ana", 100)
     await live.check_in(event(day=day(1)))
-    await _lose_memory(scene)
+    await scene.lose_memory()
     await live.grant("app:ana", 7)
     await live.check_in(event(day=day(0)))
     await scene.rebuild()
@@ -271,12 +265,12 @@ async def test_after_a_loss_under_a_running_server_what_came_since_counts_on_top
 async def test_a_changed_number_of_shards_takes_everything_along(scene: Scene) -> None:
     """Also what waited in a shard that is no more."""
     old = scene.live
-    for number in range(20):
+    for number in range(8):
         community = replace(old.community, id=f"c{number}", channels=(f"ch{number}",))
         await replace(old, community=community).grant("app:ana", 5)
     for shards in (2, 16):
         keys = Keys(shards)
-        for number in range(20):
+        for number in range(8):
             community = replace(old.community, id=f"c{number}", channels=(f"ch{number}",))
             live = Live(old.redis, keys, community)
             moved = Scene(live, scene.database, Drain(old.redis, keys, scene.database))
@@ -290,7 +284,7 @@ async def test_a_changed_number_of_shards_takes_everything_along(scene: Scene) -
 async def test_many_members_are_restored(scene: Scene) -> None:
     live = scene.live
     await at_once(live.check_in(event(f"u{number}")) for number in range(1200))
-    await _lose_memory(scene)
+    await scene.lose_memory()
     assert (await scene.rebuild()).members == 1200
     assert await scene.verify() == []
     assert (await live.check_in(event("new"))).rank == 1201
@@ -299,7 +293,7 @@ async def test_many_members_are_restored(scene: Scene) -> None:
 async def test_what_is_remembered_of_orders_ends_by_itself(scene: Scene) -> None:
     live = scene.live
     await live.grant("app:ana", 30, cause="api:1")
-    await _lose_memory(scene)
+    await scene.lose_memory()
     await scene.rebuild()
     lives = [
         await live.redis.call("PTTL", name)

@@ -224,8 +224,7 @@ async def test_nothing_disagrees_while_members_act_all_the_time(scene: Scene) ->
 async def test_the_list_ends_at_its_limit(scene: Scene) -> None:
     live = scene.live
     await at_once(live.grant(f"app:u{number}", 1) for number in range(50))
-    await scene.drain.flush_all()
-    await live.redis.call("FLUSHALL")
+    await scene.lose_memory()
     assert len(await scene.verify(most=20)) == 20
 
 
