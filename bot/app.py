@@ -83,6 +83,13 @@ class Line:
             return self._store_away(platform, error, loop.time() - begun_s)
         return self._respond(case, outcome, loop.time() - begun_s)
 
+    async def verify(self, platform: Platform, request: web.Request) -> web.Response:
+        """Answer the handshake by which a platform tests the address."""
+        try:
+            return web.Response(body=platform.verify_url(request.rel_url.raw_query_string))
+        except CallbackError as error:
+            return self._refuse(platform, error)
+
     async def _read(self, request: web.Request) -> bytes:
         """Read a body that is still under way; one of unknown length (in chunks) only up to the limit."""
         limit = self._parts.max_body_bytes

@@ -85,7 +85,8 @@ class Cli:
         from bot.serve import Program, serve  # noqa: PLC0415 - the other commands need no server
 
         config = load_config(path, os.environ)
-        serve(Program(config, self.routers(config, path), load_catalog()), announce)
+        say = _announce_demo if config.sandbox.enabled else announce
+        serve(Program(config, self.routers(config, path), load_catalog()), say)
 
     def _worker(self, path: Path) -> None:
         """Do the work beside the answers (drain, sends, late handlers) in a process of its own."""
@@ -158,7 +159,19 @@ class Cli:
 
 def announce(base: str) -> None:
     """Print the line that says we answer, at once even into a pipe."""
-    print(f"ready {base}", flush=True)  # noqa: T201 - the contract's one line
+    click.echo(f"ready {base}")
+    sys.stdout.flush()
+
+
+def _announce_demo(base: str) -> None:
+    """Tell a person in front of the demo where to go; programs read the first line, on standard output."""
+    announce(base)
+    click.echo(
+        f"聊天页面 chat page  {base}/sandbox/\n"
+        f"接口 API            {base}/api/v1/openapi.json (token: run.py token create)\n"
+        "按 Ctrl-C 结束 · Ctrl-C stops everything",
+        err=True,
+    )
 
 
 def _chosen(ctx: click.Context, config: str | None) -> Path:

@@ -20,7 +20,7 @@ from bot.config import Config, resolve_communities
 from bot.delivery.compose import Composer
 from bot.delivery.http import open_session
 from bot.delivery.sender import Sender
-from bot.errors import CallbackError, ConfigError, Fault, RefusedError
+from bot.errors import ConfigError, Fault, RefusedError
 from bot.health import Health
 from bot.late_worker import LateWorker
 from bot.logs import EventLog
@@ -204,21 +204,15 @@ def start_background(service: Service, *, sends: bool = True) -> None:
 def add_callbacks(app: web.Application, line: Line, platforms: Mapping[str, Platform]) -> None:
     """Serve ``/callback/<channel>`` of every channel; one route each, found without a pattern."""
     for name, platform in platforms.items():
-        app.router.add_get(f"/callback/{name}", partial(_verify, platform))
+        app.router.add_get(f"/callback/{name}", partial(line.verify, platform))
         app.router.add_post(f"/callback/{name}", partial(line.receive, platform))
-    app.router.add_route("*", "/callback/{channel}", _unknown_channel)
+    app.router.add_route("*", "/callback/{channel}", partial(_not_served, platforms))
 
 
-async def _verify(platform: Platform, request: web.Request) -> web.Response:
-    """Answer the handshake by which a platform tests the address."""
-    try:
-        return web.Response(body=platform.verify_url(request.rel_url.raw_query_string))
-    except CallbackError as error:
-        return web.Response(status=error.status, text=f"{error}\n")
-
-
-async def _unknown_channel(request: web.Request) -> web.Response:
+async def _not_served(platforms: Mapping[str, Platform], request: web.Request) -> web.Response:
     name = request.match_info["channel"]
+    if name in platforms:
+        raise web.HTTPMethodNotAllowed(request.method, ("GET", "POST"))
     return web.Response(status=404, text=f"there is no channel {name!r} in the configuration\n")
 
 

@@ -225,7 +225,7 @@ async def test_an_english_community_checks_in_in_english(open_chat: OpenChat) ->
     async with open_chat(community={"language": "en"}) as chat:
         assert await chat.say("alice", "checkin") == (
             "Checked in! Number 1 today, +10 points, you have 10.\n"
-            "Days in a row: 1, in all: 1. Days in a row to the next bonus of 10 points: 2."
+            "Days in a row: 1, in all: 1. 2 more to a bonus of 10 points."
         )
         assert await chat.say("alice", "Checkin") == (
             "You have checked in today already (days in a row: 1, in all: 1, points: 10). "

@@ -3,6 +3,9 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
 
 from bot.model import Subscribed, Unsubscribed
 from bot.storage.drain import Drain
@@ -11,6 +14,7 @@ from bot.storage.redis.deliveries import DeliveryStore
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.members import Counters, Greeting
 from bot.storage.redis.points import Span
+from bot.storage.sql.member_figures import MemberFigures, read_members
 from tests.storage.live import DAY_MS, HOUR_MS, MEMORY_MS, NOW_MS, TODAY, Live, at_once, day, event
 from tests.storage.redis.test_scripts_settle import delivery
 from tests.storage.scene import Scene
@@ -241,6 +245,85 @@ async def test_nothing_that_happens_meanwhile_is_lost(processes: list[Live], sce
         assert await live.check_ins.total("milk", member) == len(actor.days)
         granted = sum(1 for entry in await scene.entries(member) if entry.reason == "grant")
         assert granted == actor.points
+
+
+ACTS = ("grant", "check_in", "check_in_for_nothing", "make_up", "arrive", "leave")
+
+
+async def _act(live: Live, act: str) -> None:
+    if act == "grant":
+        await live.grant("app:ana", 1)
+    elif act == "make_up":
+        await live.make_up(event())
+    elif act == "check_in":
+        await live.check_in(event())
+    elif act == "check_in_for_nothing":
+        rules = replace(live.community.check_in, points=0, milestones=())
+        await replace(live, community=replace(live.community, check_in=rules)).check_in(event())
+    elif act == "arrive":
+        happened = event("ana", Subscribed(), at_ms=NOW_MS + HOUR_MS)
+        ticket = live.ticket(happened)
+        await live.members.arrive(happened, ticket.digest, live.community, ticket.day)
+    else:
+        await live.members.leave(event("ana", Unsubscribed(), at_ms=NOW_MS + HOUR_MS), live.community)
+
+
+@pytest.mark.parametrize("act", ACTS)
+async def test_an_act_between_reading_history_and_restoring_is_not_overwritten(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    """Also when another process has drained it by then, so that no outbox shows it."""
+    live = scene.live
+    await live.grant("app:ana", 100)
+    times = 0
+
+    async def read_then_act(*args: Any) -> dict[str, MemberFigures]:
+        nonlocal times
+        figures = await read_members(*args)
+        times += 1
+        if times == 1:
+            await _act(live, act)
+            await scene.drain.flush_all()
+        return figures
+
+    monkeypatch.setattr("bot.storage.rebuild.read_members", read_then_act)
+    await scene.rebuild()
+    seen = (
+        await live.balance(),
+        await live.check_ins.total("milk", "app:ana"),
+        await live.members.get("milk", "app:ana"),
+    )
+    assert times >= 2
+    await scene.lose_memory()
+    await scene.rebuild()
+    assert seen == (
+        await live.balance(),
+        await live.check_ins.total("milk", "app:ana"),
+        await live.members.get("milk", "app:ana"),
+    )
+    assert await scene.verify() == []
+    balance, check_ins, member = seen
+    assert balance == {"grant": 101, "check_in": 110, "make_up": 80}.get(act, 100)
+    assert check_ins == ("check" in act or act == "make_up")
+    assert (member.joins == 1) == (act == "arrive")
+    assert (member.left_at_ms is not None) == (act == "leave")
+
+
+async def test_a_member_who_acts_at_every_look_is_named(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = scene.live
+    await live.grant("app:ana", 1)
+
+    async def read_then_act(*args: Any) -> dict[str, MemberFigures]:
+        figures = await read_members(*args)
+        await live.grant("app:ana", 1)
+        return figures
+
+    monkeypatch.setattr("bot.storage.rebuild.read_members", read_then_act)
+    done = await scene.rebuild()
+    assert done.busy == ["milk app:ana"]
+    assert await scene.verify() == []
 
 
 async def _flush_on_and_on(drain: Drain, stop: asyncio.Event) -> None:
