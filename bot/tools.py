@@ -61,7 +61,7 @@ def run_verify(config: Config, *, as_json: bool, echo: Echo) -> int:
             echo(str(item))
         if len(found) == LIST_LIMIT:
             echo(f"… and perhaps more: the list ends at {LIST_LIMIT}")
-        echo(f"{len(found)} disagreements" if found else "well: live state and history agree")
+        echo(f"{len(found)} found" if found else "well: live state and history agree")
     return WRONG if found else WELL
 
 

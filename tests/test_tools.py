@@ -92,15 +92,12 @@ def test_verify_and_rebuild_work_while_the_server_is_stopped_and_while_it_runs(
         wrong = deployment.run("verify")
         assert wrong.returncode == 1, wrong.stderr
         assert "milk app:ana: balance: redis 15, sql 10 (run.py rebuild" in wrong.stdout
-        [found] = json.loads(deployment.run("verify", "--json").stdout)
-        assert (found["member"], found["what"], found["redis"], found["sql"]) == (
-            "app:ana", "balance", 15, 10,
-        )  # fmt: skip
+        assert "1 found" in wrong.stdout
         rebuilt = deployment.run("rebuild", "--json")
         assert rebuilt.returncode == 0, rebuilt.stderr
         assert json.loads(rebuilt.stdout)["members"] == 2
-    assert deployment.run("verify").returncode == 0
-    assert "restored 2 members" in deployment.run("rebuild").stdout
+    after = deployment.run("verify", "--json")
+    assert (after.returncode, json.loads(after.stdout)) == (0, [])
 
 
 def test_the_sandbox_says_what_to_do_when_no_server_answers(deployment: Deployment) -> None:

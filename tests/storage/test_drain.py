@@ -5,6 +5,7 @@ import contextlib
 import json
 import random
 import re
+from typing import Any
 
 import pytest
 
@@ -108,24 +109,45 @@ async def test_a_flush_writes_all_that_had_happened_when_it_was_asked_for(scene:
     assert await live.redis.call("SCARD", f"{live.keys.prefix('milk')}unwritten") == 0
 
 
-async def test_a_flush_ends_although_members_never_stop(scene: Scene) -> None:
-    live, stop = scene.live, asyncio.Event()
+async def test_a_flush_ends_although_members_never_stop(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time a batch is written, as much again has happened."""
+    live, writes = scene.live, 0
 
-    async def go_on(user_id: str) -> None:
-        while not stop.is_set():
-            await live.grant(f"app:{user_id}", 1)
-            await live.inbox.take(live.ticket(event(user_id)), NOW_MS)
+    async def write_while_members_act(*args: Any) -> int:
+        nonlocal writes
+        writes += 1
+        await at_once(live.grant(f"app:u{number}", 1) for number in range(BATCH))
+        return await write_drained(*args)
 
-    talking = [asyncio.create_task(go_on(f"u{number}")) for number in range(20)]
-    try:
-        async with asyncio.timeout(10):
-            for _ in range(3):
-                before = await live.balance("u0")
-                await scene.drain.flush("milk")
-                assert await scene.balance_by_ledger("app:u0") >= before
-    finally:
-        stop.set()
-        await asyncio.gather(*talking)
+    monkeypatch.setattr("bot.storage.drain.write_drained", write_while_members_act)
+    await live.grant("app:ana", 1)
+    await at_once(live.grant(f"app:u{number}", 1) for number in range(BATCH - 1))
+    async with asyncio.timeout(10):
+        await scene.drain.flush("milk")
+    assert await scene.balance_by_ledger() == 1
+    assert writes <= 2
+
+
+async def test_what_happens_while_a_flush_writes_is_left_to_the_next(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = scene.live
+    second: list[asyncio.Task[None]] = []
+
+    async def write_while_another_asks(*args: Any) -> int:
+        if not second:
+            await live.grant("app:ana", 1)
+            second.append(asyncio.create_task(scene.drain.flush("milk")))
+            await asyncio.sleep(0.01)
+        return await write_drained(*args)
+
+    monkeypatch.setattr("bot.storage.drain.write_drained", write_while_another_asks)
+    await live.grant("app:ana", 1)
+    await scene.drain.flush("milk")
+    await second[0]
+    assert await scene.balance_by_ledger() == 2
 
 
 async def test_who_asks_while_a_flush_runs_sees_what_happened_before_they_asked(scene: Scene) -> None:

@@ -156,6 +156,21 @@ async def test_counters_of_the_kept_days_go_on_where_they_were(scene: Scene) -> 
     assert 0 < await live.redis.call("PTTL", key) <= 9 * DAY_MS
 
 
+async def test_counters_that_history_has_greater_are_raised_and_others_stay(scene: Scene) -> None:
+    live = scene.live
+    for user_id, count in (("ana", 3), ("bob", 1)):
+        for _ in range(count):
+            await live.inbox.take(live.ticket(event(user_id)), NOW_MS)
+    await scene.lose_memory()
+    for user_id in ("ana", "bob", "bob"):
+        await live.inbox.take(live.ticket(event(user_id)), NOW_MS)
+    await scene.rebuild()
+    today = live.calendar.day(TODAY)
+    counted = [await live.members.counters("milk", f"app:{user_id}", today) for user_id in ("ana", "bob")]
+    assert counted == [Counters(messages=3), Counters(messages=2)]
+    assert await scene.verify() == []
+
+
 async def test_queued_deliveries_are_sent_after_all_in_the_order_of_their_making(scene: Scene) -> None:
     live = scene.live
     store = DeliveryStore(live.redis, live.keys, memory_ms=MEMORY_MS)
