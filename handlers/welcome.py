@@ -14,7 +14,7 @@ router = Router("welcome")
 
 @router.on(Subscribed, Entered)
 async def greet(ctx: Context) -> Reply | None:
-    """Greet who comes first, and differently who returns; opening the chat is greeted once a day at most."""
+    """Greet who comes first, and differently who returns; opening the chat welcomes back once a day."""
     members = ctx.stores.members
     greeting = await members.arrive(ctx.event, ctx.ticket.digest, ctx.community, ctx.day)
     if greeting is Greeting.QUIET:

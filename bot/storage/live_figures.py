@@ -23,6 +23,7 @@ from bot.storage.redis.members import COUNTER_NAMES
 from bot.storage.redis.script_all import script_all
 from bot.storage.sql.activity import ActivityHistory, ActivityRow
 from bot.storage.sql.database import Database
+from bot.storage.sql.deliveries import DeliveryHistory
 from bot.storage.sql.member_figures import known_members, read_members, unknown_members
 
 Figures = dict[str, int | None]  # None: what is stored is no whole number
@@ -30,6 +31,7 @@ Chunk = tuple[str, list[str]]  # community, subjects
 
 COUNTERS_COMPARED_DAYS = 7  # back from today; every event of these days is still counted in Redis
 _BLOCK = "check-in days b"
+_QUEUED = "queued delivery"
 
 
 class Source(Protocol):
@@ -44,8 +46,8 @@ class Source(Protocol):
     async def in_sql(self, community: str, subjects: Sequence[str]) -> list[Figures]:
         """Return the figures that history says each subject has."""
 
-    def member(self, subject: str) -> str:
-        """Return whose figures these are."""
+    def name(self, subject: str, label: str) -> tuple[str, str]:
+        """Return for a person: the member, empty for none, and what the figure is."""
 
 
 class MemberSource:
@@ -116,9 +118,9 @@ class MemberSource:
             figures.append(_without_zeros(found))
         return figures
 
-    def member(self, subject: str) -> str:
-        """Return the member, who is the subject."""
-        return subject
+    def name(self, subject: str, label: str) -> tuple[str, str]:
+        """Return the member, who is the subject, and the label."""
+        return subject, label
 
 
 class ActivitySource:
@@ -168,16 +170,61 @@ class ActivitySource:
         days = [date.fromisoformat(name.rpartition(":")[2]) for name in subjects]
         if not days:
             return {}
-        members = sorted({self.member(name) for name in subjects})
+        members = sorted({_member_of(name) for name in subjects})
         found: dict[str, Figures] = {}
         for row in await self._history.of_members(community, members, min(days), max(days)):
             counts = (row.messages, row.check_ins, row.plays, row.events, row.last_at_ms)
             found[_name_of(row)] = _without_zeros(dict(zip(COUNTER_NAMES, counts, strict=True)))
         return found
 
-    def member(self, subject: str) -> str:
-        """Return the member of the counters."""
-        return subject.partition(":")[2].rpartition(":")[0]
+    def name(self, subject: str, label: str) -> tuple[str, str]:
+        """Return the member of the counters, and which counter of which day and group."""
+        group, _, rest = subject.partition(":")
+        place = "" if group == NO_GROUP else f" in group {group}"
+        return _member_of(subject), f"{label} of {rest.rpartition(':')[2]}{place}"
+
+
+class DeliverySource:
+    """Deliveries that history knows as queued: each must be in Redis, else nobody sends it.
+
+    A subject is a delivery's id.
+    """
+
+    def __init__(
+        self, redis: RedisClient, keys: Keys, database: Database, communities: Communities, _: Clock
+    ) -> None:
+        """Look at the deliveries of `communities`."""
+        self._redis = redis
+        self._keys = keys
+        self._history = DeliveryHistory(database)
+        self._ids = [community.id for community in communities]
+
+    async def subjects(self) -> AsyncIterator[Chunk]:
+        """Yield the deliveries on their way."""
+        for community in self._ids:
+            async for deliveries in self._history.queued(community):
+                yield community, [delivery.id for delivery in deliveries]
+
+    async def in_redis(self, community: str, subjects: Sequence[str]) -> list[Figures]:
+        """Return 1 for each that senders will find."""
+        prefix = self._keys.prefix(community)
+        states = await asyncio.gather(
+            *(self._redis.call("HGET", f"{prefix}delivery:{name}", "state") for name in subjects)
+        )
+        return [{_QUEUED: 1} if state == b"queued" else {} for state in states]
+
+    async def in_sql(self, community: str, subjects: Sequence[str]) -> list[Figures]:  # noqa: ARG002 - ids are unique
+        """Return 1 for each on its way."""
+        queued = await self._history.queued_among(subjects)
+        return [{_QUEUED: 1} if name in queued else {} for name in subjects]
+
+    def name(self, subject: str, label: str) -> tuple[str, str]:
+        """Return no member, and the delivery."""
+        return "", f"{label} {subject}"
+
+
+def _member_of(name: str) -> str:
+    return name.partition(":")[2].rpartition(":")[0]
 
 
 def _name_of(row: ActivityRow) -> str:

@@ -2,8 +2,9 @@
 
 Compared are, for every member that either store knows: the balance and each ranking that is still kept with
 the sums of the ledger, the check-in calendar with the check-ins, the counters of the last days with the
-activity history. Looked for are ledger entries that one cause made twice, entries that could not be drained,
-and outboxes that do not get empty. Only communities of the configuration are looked at.
+activity history; and queued deliveries with what senders will find. Looked for are ledger entries that one
+cause made twice, entries that could not be drained, and outboxes that do not get empty. Only communities of
+the configuration are looked at.
 
 Everything is drained first. With a running server figures move while they are compared, so what differs is
 compared again after a fresh drain, and counts only while Redis stands still. Memory is bounded: a chunk of
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from bot.clock import Clock
 from bot.communities import Communities
 from bot.storage.drain import Drain
-from bot.storage.live_figures import ActivitySource, Figures, MemberSource, Source, explain
+from bot.storage.live_figures import ActivitySource, DeliverySource, Figures, MemberSource, Source, explain
 from bot.storage.redis.client import RedisClient
 from bot.storage.redis.keys import Keys
 from bot.storage.sql.database import Database
@@ -77,7 +78,7 @@ async def verify(
     """
     check = _Check(drain, most)
     await _check_outboxes(check, redis, keys)
-    for source in (MemberSource, ActivitySource):
+    for source in (MemberSource, ActivitySource, DeliverySource):
         await check.source(source(redis, keys, database, communities, clock))
     for community in communities:
         await _check_duplicates(check, database, community.id)
@@ -136,16 +137,12 @@ class _Check:
             await asyncio.sleep(_PAUSE_S)
 
     def _list(self, source: Source, community: str, subject: str, live: Figures, past: Figures) -> None:
-        place = "" if source.member(subject) == subject else f" of {subject.rpartition(':')[2]}"
         for label in sorted(live.keys() | past.keys()):
             redis, sql = live.get(label, 0), past.get(label, 0)
             if redis != sql:
-                for what, here, there in explain(label, redis, sql):
-                    self.add(
-                        Disagreement(
-                            community, source.member(subject), f"{what}{place}", here, there, _REBUILD
-                        )
-                    )
+                for shown, here, there in explain(label, redis, sql):
+                    member, what = source.name(subject, shown)
+                    self.add(Disagreement(community, member, what, here, there, _REBUILD))
 
 
 async def _check_outboxes(check: _Check, redis: RedisClient, keys: Keys) -> None:

@@ -45,7 +45,7 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def _running(folder: Path, workers: int) -> Iterator[Running]:
-    settings = {"server": {"workers": workers}}
+    settings = {"server": {"workers": workers}, "plugins": ["tests.e2e.slow_plugin"]}
     with _database() as database_url:
         deployment = Deployment(
             folder, settings, redis_url=TEST_REDIS or "embedded", database_url=database_url

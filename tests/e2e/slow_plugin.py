@@ -1,4 +1,4 @@
-"""A plug-in of the tests: commands that wait until the test lets them go, and say when they ran.
+"""A plug-in of the tests: commands that wait until the test lets them go, say when they ran, or go wrong.
 
 The directory ``HUOQUN_E2E_GATES`` joins the two: a handler waits there for a file named as it was told, and
 writes what it did into the file ``done``, line by line.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 from pathlib import Path
 
 from bot.model import Reply
@@ -44,6 +45,13 @@ async def note(ctx: Context) -> Reply:
     """Answer at once."""
     _note("noted", ctx.rest)
     return Reply.text(f"记下了 {ctx.rest}")
+
+
+@router.command("猜")
+async def draw(ctx: Context) -> Reply:  # noqa: ARG001 - the same for everybody
+    """Answer with something that no two runs have in common, and no process knows of another's."""
+    await asyncio.sleep(_TICK_S)
+    return Reply.text(f"抽到 {secrets.token_hex(8)}")
 
 
 @router.command("坏", takes_text=True)

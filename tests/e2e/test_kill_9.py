@@ -163,6 +163,8 @@ class Series:
             await load.repeat_all(self._server)
             for one in acknowledged:
                 assert one.answers == before[one.member], "a repeat was answered otherwise"
+            for one in load.check_ins:  # also where the first delivery died between the effect and its answer
+                assert all("签到成功！" in answer for answer in one.answers), one
             await self._compare(records, load, load.check_ins)
             assert await records.disagreements(self.deployment.config) == []
 

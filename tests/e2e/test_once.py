@@ -62,6 +62,18 @@ async def test_one_check_in_delivered_50_times_at_once_has_one_effect_and_50_equ
         assert [(row["messages"], row["check_ins"]) for row in drained.activity] == [(1, 1)]
 
 
+async def test_of_many_handlers_that_decide_the_first_decision_is_every_deliverys_answer(
+    four: Running, vendor: Sandbox
+) -> None:
+    """Each process runs the handler, and each run comes to another answer."""
+    async with spread(four) as lines:
+        for number in range(3):
+            callback = vendor.build_callback("app", f"guesser{number}", "猜")
+            answers = words(vendor, "app", await at_once(lines, "app", callback))
+            assert "抽到 " in answers[0]
+            assert set(answers) == {answers[0]}
+
+
 async def test_points_given_by_a_message_delivered_50_times_at_once_are_given_once(
     four: Running, four_records: Records, vendor: Sandbox
 ) -> None:

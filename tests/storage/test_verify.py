@@ -7,7 +7,9 @@ import pytest
 
 from bot.storage.redis.boards import kept_boards
 from bot.storage.redis.check_ins import calendar_key
-from tests.storage.live import NOW_MS, TODAY, Live, at_once, day, event
+from bot.storage.redis.deliveries import DeliveryStore
+from tests.storage.live import MEMORY_MS, NOW_MS, TODAY, Live, at_once, day, event
+from tests.storage.redis.test_scripts_settle import delivery
 from tests.storage.scene import Scene
 
 
@@ -25,6 +27,7 @@ async def _live_a_while(live: Live) -> None:
     await live.grant("app:dan", 7)
     await live.grant("app:dan", -7)
     await live.grant("app:eve", -3, reverses="00-1-0")
+    await DeliveryStore(live.redis, live.keys, memory_ms=MEMORY_MS).create(delivery(), NOW_MS)
 
 
 async def test_nothing_disagrees_in_empty_stores(scene: Scene) -> None:
@@ -122,8 +125,13 @@ TAMPERS = [
     ),
     Tamper(
         "counters of a group that grew by themselves",
-        "milk app:ana: messages of 2026-05-20: redis 3, sql 1",
+        "milk app:ana: messages of 2026-05-20 in group wr1: redis 3, sql 1",
         ("HSET", _key("day", "wr1", "app:ana", "2026-05-20"), "messages", 3),
+    ),
+    Tamper(
+        "a delivery that nobody will send",
+        "milk: queued delivery d1: redis 0, sql 1",
+        ("DEL", "PREFIXdelivery:d1"),
     ),
     Tamper(
         "a ledger entry that was deleted",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -97,6 +97,11 @@ class DeliveryHistory:
         query = select(*_DELIVERY).where(_COLUMNS.community == community, _COLUMNS.state == "queued")
         async for rows in self._database.stream(query.order_by(*_NEWEST_FIRST)):
             yield tuple(Delivery(*row) for row in rows)
+
+    async def queued_among(self, ids: Sequence[str]) -> set[str]:
+        """Return those of a few deliveries that are on their way."""
+        query = select(_COLUMNS.id).where(_COLUMNS.id.in_(ids), _COLUMNS.state == "queued")
+        return {row.id for row in await self._database.fetch(query)}
 
     async def get(self, delivery_id: str) -> Delivery | None:
         """Return the delivery of that id, None when it is unknown or not drained yet."""

@@ -4,22 +4,23 @@
 -- ARGV[1]  community   ARGV[2]  member   ARGV[3]  channel   ARGV[4]  user id
 -- ARGV[5]  when, Unix ms   ARGV[6]  community-day, YYYY-MM-DD
 -- ARGV[7]  subscribe | enter   ARGV[8]  how long the result is kept, ms
--- returns  first | returning | quiet. Following always greets; opening the chat only where no greeting was given
---          that day.
+-- returns  first | returning | quiet. Following always greets; opening the chat welcomes a returning member back
+--          once a day (greeted_on is the last day of that).
 -- dies here / comes twice: one step, and the result is stored with it.
 local stored = redis.call('GET', KEYS[3])
 if stored then return stored end
 local greeted, greeted_on, joined_at, left_at =
   unpack(redis.call('HMGET', KEYS[1], 'greeted', 'greeted_on', 'joined_at', 'left_at'))
 local result = 'returning'
-local greeted_today = greeted_on and greeted_on >= ARGV[6]
 if not greeted then
   result = 'first'
-elseif ARGV[7] == 'enter' and greeted_today then
+elseif ARGV[7] == 'enter' and greeted_on and greeted_on >= ARGV[6] then
   result = 'quiet'
 end
 redis.call('HSET', KEYS[1], 'greeted', '1')
-if not greeted_today then redis.call('HSET', KEYS[1], 'greeted_on', ARGV[6]) end
+if result == 'returning' and not (greeted_on and greeted_on >= ARGV[6]) then
+  redis.call('HSET', KEYS[1], 'greeted_on', ARGV[6])
+end
 if ARGV[7] == 'subscribe' then
   local at = tonumber(ARGV[5])
   -- An arrival of the same instant is this one, told again after its result was lost with Redis' memory.
