@@ -35,6 +35,8 @@ from bot.storage.sql.entries import DrainedEntry
 
 _ROWS_PER_TRANSACTION = 2_000  # some 0.1 s of SQLite's one writer
 _PAUSE_S = 0.25
+# Counters are absolute: written six times less often they cost a sixth; who reads them flushes first.
+_COUNTERS_EVERY_S = 1.5
 _LEASE_MS = 5_000
 _RELEASE_MS = 1
 
@@ -111,28 +113,35 @@ class Drain:
         Raises:
             StoreError: A store is away; start it again.
         """
-        more_waits = False
+        loop = asyncio.get_running_loop()
+        more_waits, counters_due_s = False, loop.time()
         while True:
             ended = await wait_for(stop, 0 if more_waits else _PAUSE_S)
-            more_waits = await self._round()
+            with_counters = ended or loop.time() >= counters_due_s
+            more_waits = await self._round(with_counters=with_counters)
+            if with_counters and not more_waits:
+                counters_due_s = loop.time() + _COUNTERS_EVERY_S
             if ended and not more_waits:
                 await self._lease(_RELEASE_MS)
                 return
 
-    async def _round(self) -> bool:
+    async def _round(self, *, with_counters: bool) -> bool:
         """Write one batch of every shard that holds something; whether this process is to go on at once."""
         if not await self._lease(_LEASE_MS):
             return False
         more_waits = False
-        for group in _grouped(await self._waiting()):
+        for group in _grouped(await self._waiting(with_counters=with_counters)):
             async with AsyncExitStack() as stack:
                 for shard in group:
                     await stack.enter_async_context(self._locks[shard])
                 batches = await asyncio.gather(
-                    *(self._read(shard, b"+", self._cursors[shard]) for shard in group)
+                    *(
+                        self._read(shard, b"+", self._cursors[shard] if with_counters else None)
+                        for shard in group
+                    )
                 )
                 await self._move(batches)
-            for batch in batches:
+            for batch in batches if with_counters else ():
                 # Going on where the last look ended, so that counters that always change hide no others.
                 self._cursors[batch.shard] = batch.cursor
             more_waits = more_waits or not all(batch.is_last for batch in batches)
@@ -144,14 +153,16 @@ class Drain:
         key = self._keys.shared("lease", "drain")
         return bool(await self._redis.script("lease", [key], [self._owner, length_ms]))
 
-    async def _waiting(self) -> dict[int, int]:
+    async def _waiting(self, *, with_counters: bool = True) -> dict[int, int]:
         """Return how much every shard that holds anything holds; one shared round trip."""
         shards = range(self._keys.shards)
-        counts = await asyncio.gather(
-            *(self._redis.call("XLEN", self._outbox(shard)) for shard in shards),
-            *(self._redis.call("SCARD", self._unwritten(shard)) for shard in shards),
+        entries, counters = await asyncio.gather(
+            asyncio.gather(*(self._redis.call("XLEN", self._outbox(shard)) for shard in shards)),
+            asyncio.gather(
+                *(self._redis.call("SCARD", self._unwritten(shard)) for shard in shards if with_counters)
+            ),
         )
-        held = {shard: counts[shard] + counts[shard + len(shards)] for shard in shards}
+        held = {shard: entries[shard] + (counters[shard] if counters else 0) for shard in shards}
         return {shard: count for shard, count in held.items() if count}
 
     # ------------------------------------------------------------ one batch
