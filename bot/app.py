@@ -60,7 +60,7 @@ class Line:
 
     # ------------------------------------------------------------ receive
 
-    async def receive(self, platform: Platform, request: web.Request) -> web.Response:
+    async def receive(self, platform: Platform, request: web.BaseRequest) -> web.Response:
         """Answer one POST of a platform."""
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
@@ -90,7 +90,7 @@ class Line:
         except CallbackError as error:
             return self._refuse(platform, error)
 
-    async def _read(self, request: web.Request) -> bytes:
+    async def _read(self, request: web.BaseRequest) -> bytes:
         """Read a body that is still under way; one of unknown length (in chunks) only up to the limit."""
         limit = self._parts.max_body_bytes
         length = request.content_length

@@ -186,6 +186,7 @@ async def _answering(
         runner = web.AppRunner(service.web_app, access_log=None, handle_signals=False)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
+        put_callbacks_first(runner, service)
         for listener in listeners:
             await web.SockSite(runner, listener, backlog=1024).start()
         start_background(service)
@@ -247,6 +248,28 @@ async def _warm_up(base: str) -> None:
             for _ in range(_WARM_UP_REQUESTS):
                 async with session.get(f"{base}/healthz") as response:
                     await response.read()
+
+
+def put_callbacks_first(runner: web.AppRunner, service: Service) -> None:
+    """Let callbacks pass by the router, whose look-up costs an eighth of what aiohttp needs in all.
+
+    Everything else, a GET of a callback address too, goes through the application as always.
+    """
+    server = runner.server
+    assert server is not None  # it is there once the runner is set up
+    through_the_application = server.request_handler
+    receive, platforms = (
+        service.line.receive,
+        {f"/callback/{name}": platform for name, platform in service.parts.platforms.items()},
+    )
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        platform = platforms.get(request.rel_url.raw_path) if request.method == "POST" else None
+        if platform is None:
+            return await through_the_application(request)
+        return await receive(platform, request)
+
+    server.request_handler = handle
 
 
 async def _told_to_stop() -> None:

@@ -32,6 +32,7 @@ class Records:
     def __init__(self, redis: RedisClient, database: Database) -> None:
         self.redis, self.database = redis, database
         self._keys = Keys(_SHARDS)
+        self._drain = Drain(redis, self._keys, database)
 
     async def rows(self, table: Table, **equal: object) -> list[Row]:
         """Rows of a table whose columns are `equal`, in the order of the primary key."""
@@ -41,36 +42,36 @@ class Records:
         return [dict(row._mapping) for row in await self.database.fetch(query)]
 
     async def drained(self, **equal: object) -> Drained:
-        """What SQL holds of members once nothing waits in Redis any more."""
-        await self.until_drained()
+        """What SQL holds of members, of all that has happened up to now."""
+        await self.drain()
         return Drained(
             ledger=await self.rows(tables.ledger, **equal),
             check_ins=await self.rows(tables.check_ins, **equal),
             activity=await self.rows(tables.activity, **equal),
         )
 
+    async def drain(self) -> None:
+        """Move what waits in Redis to SQL, as every process does that wants to read."""
+        await self._drain.flush_all()
+
     async def until_drained(self, limit_s: float = 15.0) -> None:
-        """Wait until everything that has happened is in SQL."""
+        """Wait until the server has moved by itself what it moves, and then the counters, which it lets wait."""
 
         async def nothing_waits() -> bool:
-            sizes = await asyncio.gather(
-                *(self.redis.call("XLEN", self._keys.of_shard(n, "outbox")) for n in range(_SHARDS)),
-                *(self.redis.call("SCARD", self._keys.of_shard(n, "unwritten")) for n in range(_SHARDS)),
-            )
-            return not any(sizes)
+            return await self._drain.backlog() == 0
 
         await until(nothing_waits, "the drain", limit_s)
+        await self.drain()
 
     async def disagreements(self, config: Path) -> list[str]:
         """What `verify` finds, without the time a program needs to start."""
         communities = Communities(resolve_communities(load_config(config, os.environ)))
-        drain = Drain(self.redis, self._keys, self.database)
-        found = await verify(self.redis, self._keys, self.database, drain, communities, SystemClock())
+        found = await verify(self.redis, self._keys, self.database, self._drain, communities, SystemClock())
         return [str(one) for one in found]
 
     async def everything(self) -> dict[str, object]:
         """Every row and every key with its value: equal before and after what had no effect."""
-        await self.until_drained()
+        await self.drain()
         state: dict[str, object] = {}
         for table in tables.metadata.sorted_tables:
             state[table.name] = await self.rows(table)

@@ -209,6 +209,8 @@ async def test_nothing_acknowledged_is_lost_and_nothing_counts_twice_by_a_kill_a
     with series.serving():
         for number in range(rounds):
             await series.round(number, vendor)
+        async with series.deployment.records() as records:
+            await records.until_drained()  # by the server itself; up to here it was hurried
         assert_verified(series.deployment)
     assert_verified(series.deployment)  # also without a server
 
