@@ -11,7 +11,6 @@ import logging
 import os
 import sys
 from collections.abc import MutableMapping
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -86,8 +85,7 @@ class EventLog:
         self._clock = clock
         self._enabled = enabled
         self._stream = sys.stderr.fileno() if stream is None else stream
-        self._lines: list[bytes] = []
-        self._at_ms, self._at = 0, from_ms(0)
+        self._lines: list[tuple[str, str, str, str, float]] = []
 
     def write(self, event_id: str, channel: str, handler: str, outcome: str, ms: float) -> None:
         """Queue the line of one event for the end of this turn of the loop."""
@@ -95,33 +93,30 @@ class EventLog:
             return
         if not self._lines:
             asyncio.get_running_loop().call_soon(self.flush)
-        self._lines.append(
-            orjson.dumps(
-                {
-                    "event": "event",
-                    "id": event_id,
-                    "channel": channel,
-                    "handler": handler,
-                    "outcome": outcome,
-                    "ms": round(ms, 2),
-                    "level": "info",
-                    "at": self._now(),
-                },
-                option=orjson.OPT_APPEND_NEWLINE,
-            )
-        )
-
-    def _now(self) -> datetime:
-        """The present millisecond; lines of one turn share the object."""
-        now_ms = self._clock.now_ms()
-        if now_ms != self._at_ms:
-            self._at_ms, self._at = now_ms, from_ms(now_ms)
-        return self._at
+        self._lines.append((event_id, channel, handler, outcome, ms))
 
     def flush(self) -> None:
         """Write what is queued; a log nobody can take is dropped rather than holding up answers."""
-        data, self._lines = b"".join(self._lines), []
+        at = from_ms(self._clock.now_ms()).isoformat()
+        data = b"".join([_line(at, *line) for line in self._lines])
+        self._lines = []
         try:
             os.write(self._stream, data)
         except OSError:
             return
+
+
+def _line(at: str, event_id: str, channel: str, handler: str, outcome: str, ms: float) -> bytes:
+    return orjson.dumps(
+        {
+            "event": "event",
+            "id": event_id,
+            "channel": channel,
+            "handler": handler,
+            "outcome": outcome,
+            "ms": round(ms, 2),
+            "level": "info",
+            "at": at,
+        },
+        option=orjson.OPT_APPEND_NEWLINE,
+    )
