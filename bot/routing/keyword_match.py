@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -15,8 +15,7 @@ KIND_ORDER: Mapping[str, int] = MappingProxyType({"exact": 0, "prefix": 1, "cont
 """Kinds of match, the strongest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """One rule whose trigger is in a text.
 
     Attributes:

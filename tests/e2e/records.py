@@ -55,13 +55,17 @@ class Records:
         await self._drain.flush_all()
 
     async def until_drained(self, limit_s: float = 15.0) -> None:
-        """Wait until the server has moved by itself what it moves, and then the counters, which it lets wait."""
+        """Wait until the server has moved by itself all but the counters, which it lets wait; then move those."""
 
         async def nothing_waits() -> bool:
             return await self._drain.backlog() == 0
 
         await until(nothing_waits, "the drain", limit_s)
         await self.drain()
+
+    async def free_drain(self) -> None:
+        """End the lease of a process that was killed while it drained, so that another drains at once."""
+        await self.redis.call("DEL", self._keys.shared("lease", "drain"))
 
     async def disagreements(self, config: Path) -> list[str]:
         """What `verify` finds, without the time a program needs to start."""

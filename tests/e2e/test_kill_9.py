@@ -150,6 +150,8 @@ class Series:
         load = Load(vendor, self.rng, number)
         kind = self._kinds[number % len(self._kinds)]
         victims = self._victims(kind)
+        async with self.deployment.records() as records:
+            await records.free_drain()  # so that the server drains while it is loaded and killed
         moment = await load.run(self._server, victims)
         acknowledged = [one for one in load.check_ins if one.acknowledged]
         tell(f"round {number}: {kind} killed after {moment} answers, {len(acknowledged)} acknowledged")
