@@ -85,10 +85,20 @@ class Line:
                 head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 status, *fields = head.split("\r\n")
                 lengths = [field[15:] for field in fields if field.lower().startswith("content-length:")]
-                body = await self._reader.readexactly(int(lengths[0]) if lengths else 0)
+                if any(field.lower().startswith("transfer-encoding:") for field in fields):
+                    body = await self._chunks()
+                else:
+                    body = await self._reader.readexactly(int(lengths[0]) if lengths else 0)
         except (asyncio.IncompleteReadError, ConnectionError):
             return NO_ANSWER
         return Answer(int(status.split()[1]), body)
+
+    async def _chunks(self) -> bytes:
+        body = b""
+        while size := int(await self._reader.readline(), 16):
+            body += (await self._reader.readexactly(size + 2))[:-2]
+        await self._reader.readline()
+        return body
 
 
 def chunked(body: bytes, size: int = 65_536) -> bytes:

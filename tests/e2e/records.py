@@ -55,7 +55,7 @@ class Records:
         await self._drain.flush_all()
 
     async def until_drained(self, limit_s: float = 15.0) -> None:
-        """Wait until the server has moved by itself all but the counters, which it lets wait; then move those."""
+        """Wait until the server has moved all but the counters, which it lets wait; then move those."""
 
         async def nothing_waits() -> bool:
             return await self._drain.backlog() == 0
