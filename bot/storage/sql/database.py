@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, text
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 
 from bot.storage.sql.engines import POSTGRESQL, SQLITE, create_reader, create_writer, parse_url, place_of
@@ -15,13 +14,16 @@ from bot.storage.sql.failures import translated
 from bot.storage.sql.migrate import migrate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     from sqlalchemy import Executable, Table
+    from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
+    from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-Insert = sqlite.Insert | postgresql.Insert
+    Insert = SqliteInsert | PostgresqlInsert
+
 Record = Row[*tuple[Any, ...]]
 
 CHUNK_ROWS = 500
@@ -45,6 +47,7 @@ class Database:
         self._place = place_of(url)
         self._writer, self._reader = writer, reader
         self._is_postgresql = url.drivername == POSTGRESQL
+        self._insert = _insert_of(url.drivername)
         self._one_writer = nullcontext() if self._is_postgresql else asyncio.Lock()
 
     @classmethod
@@ -111,8 +114,19 @@ class Database:
 
     def insert(self, table: Table) -> Insert:
         """Return an INSERT that can say ON CONFLICT, in this database's dialect."""
-        return postgresql.insert(table) if self._is_postgresql else sqlite.insert(table)
+        return self._insert(table)
 
     async def ping(self) -> None:
         """Return when the database answers; raises as `read` does."""
         await self.fetch(text("SELECT 1"))
+
+
+def _insert_of(driver: str) -> Callable[[Table], Insert]:
+    """Return the INSERT of a dialect; the other dialect, some 3 MiB, is not loaded."""
+    if driver == POSTGRESQL:
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415
+
+        return postgresql.insert
+    from sqlalchemy.dialects import sqlite  # noqa: PLC0415
+
+    return sqlite.insert
