@@ -28,6 +28,7 @@ def test_with_always_every_answer_leaves_after_its_own_sync(tmp_path: Path) -> N
         EmbeddedRedis.start(tmp_path / "data", appendfsync="always") as store,
         Redis.from_url(store.url) as client,
     ):
+        client.ping()  # the connection's own greetings are over
         command = [STRACE, "-f", "-e", "trace=fdatasync,fsync,write", "-o", str(calls), "-p", str(store.pid)]
         with subprocess.Popen(command, stderr=subprocess.PIPE) as tracer:
             assert tracer.stderr is not None
