@@ -80,10 +80,12 @@ def render(rows: Sequence[Row], *, absolute: bool) -> str:
 def heading(results: Results) -> str:
     """Say what the table is of, without anything that names the machine."""
     sizes = results.sizes
+    disturbed = max(results.scores[key].disturbed for key in (FLOOR, rules_key(sizes.compared_rules)))
     return (
         f"{results.machine}; run `{sizes.name}`: {sizes.turns} alternating turns of {sizes.turn_s:g} s, "
         f"{sizes.connections} connections, {sizes.members} members, seed {SEED}. "
-        "Server on one core; load generator and Redis on the other."
+        "Server on one core; load generator and Redis on the other. "
+        f"Something else ran on the server's core for at most {disturbed:.0%} of a turn."
     )
 
 
