@@ -14,8 +14,7 @@ from bot.storage.redis.check_ins import CardRefused, CheckedIn
 router = Router("check_in")
 
 # One cell of the calendar is two digits and a sign as wide as a Chinese character; so are these blanks.
-_NO_SIGN = "\u3000"
-_NO_DAY = "\u2007\u2007" + _NO_SIGN  # U+2007 is as wide as a digit
+_NO_DAY = "\u2007\u2007"  # U+2007 is as wide as a digit
 
 
 @router.command("签到", "打卡", "checkin")
@@ -116,12 +115,12 @@ def _next_milestone(ctx: Context, rules: CheckInRules, streak: int) -> str:
 
 
 def _weeks(today: date, marked: set[date]) -> list[str]:
-    """One line per week, Monday first: the day's number and ✅ or ⬜; days to come without a sign."""
+    """One line per week, Monday first: ✅ for a day checked in, else its number; narrow enough for a phone."""
     lines = []
     for week in calendar.Calendar().monthdatescalendar(today.year, today.month):
-        cells = []
-        for day in week:
-            sign = "✅" if day in marked else "⬜" if day <= today else _NO_SIGN
-            cells.append(f"{day.day:02d}{sign}" if day.month == today.month else _NO_DAY)
-        lines.append(" ".join(cells).rstrip())
+        cells = [
+            _NO_DAY if day.month != today.month else "✅" if day in marked else f"{day.day:02d}"
+            for day in week
+        ]
+        lines.append(" ".join(cells).rstrip(f" {_NO_DAY}"))
     return lines
