@@ -115,7 +115,7 @@ def _next_milestone(ctx: Context, rules: CheckInRules, streak: int) -> str:
 
 
 def _weeks(today: date, marked: set[date]) -> list[str]:
-    """One line per week, Monday first: ✅ for a day checked in, else its number; narrow enough for a phone."""
+    """One line per week, Monday first: ✅ for a day checked in, else its number; fits on a phone."""
     lines = []
     for week in calendar.Calendar().monthdatescalendar(today.year, today.month):
         cells = [

@@ -100,12 +100,16 @@ class Load:
             self._answered.set()
 
     async def repeat_all(self, server: Server) -> None:
-        """Deliver everything again, as the platforms do, now that all is well."""
+        """Deliver everything again, as the platforms do; a process may need a moment to find a new store."""
         async with Line(server.base) as line:
             for check_in in self.check_ins:
-                answer = await line.post(check_in.channel, check_in.callback)
-                assert answer.status == 200
-                check_in.answers.add(self._vendor.open_answer(check_in.channel, answer.body))
+
+                async def is_answered(check_in: CheckIn = check_in) -> bool:
+                    answer = await line.post(check_in.channel, check_in.callback)
+                    self._note(check_in, answer)
+                    return answer.status == 200
+
+                await until(is_answered, f"an answer to {check_in.member}", 5.0)
 
 
 class Series:
