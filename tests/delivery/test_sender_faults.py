@@ -115,7 +115,14 @@ async def processes(start: Start) -> list[Process]:
     return [await start() for _ in range(2)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# The same examples every time: a machine so busy that a connection times out by itself is a fault the bound
+# below does not know of, and it must not pass for one of the examples'.
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(plans=PLANS, faults=st.lists(FAULTS.flatmap(repeated), max_size=12).map(flat))
 async def test_every_delivery_ends_delivered_once_or_dead(
     processes: list[Process], vendor: FakeVendor, plans: list[Plan], faults: list[Fault]
