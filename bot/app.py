@@ -222,7 +222,7 @@ def _known_answer(case: Case) -> bytes:
         return b""
     if case.route.constant is None:
         return encode_answer(None)
-    parts, limit = case.route.constant.parts, case.platform.text_limit_bytes
+    parts, limit = case.route.constant.parts, case.row.text_limit_bytes
     if (
         len(parts) == 1
         and type(parts[0]) is Text

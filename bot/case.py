@@ -10,7 +10,8 @@ from bot.catalog import Catalog
 from bot.clock import Clock
 from bot.communities import Communities
 from bot.delivery.compose import Composer
-from bot.delivery.routes import Division, divide, takes_passive_reply
+from bot.delivery.division import Division, divide
+from bot.delivery.routes import Abilities, ChannelAbilities, takes_passive_reply
 from bot.logs import EventLog
 from bot.metrics import Metrics
 from bot.model import Event, Reply
@@ -25,13 +26,14 @@ from bot.storage.redis.late import LateQueue
 
 
 class Case(NamedTuple):
-    """One delivery of an event: where it belongs and who answers it."""
+    """One delivery of an event: where it belongs, who answers it, and what its channel can do there."""
 
     platform: Platform
     question: Question
     route: Route
     ticket: Ticket
     now_ms: int
+    row: Abilities
 
     @property
     def event(self) -> Event:
@@ -40,9 +42,9 @@ class Case(NamedTuple):
 
     def divide(self, reply: Reply | None, *, inline: bool = True) -> Division:
         """Return what of a reply goes in the HTTP answer, if that is still open, and what after it."""
-        event, kind = self.ticket.event, self.platform.kind
-        inline = inline and takes_passive_reply(kind, event.content.name, is_message=event.is_message)
-        return divide(() if reply is None else reply.parts, kind, inline=inline)
+        event = self.ticket.event
+        inline = inline and takes_passive_reply(self.row, event.content.name, is_message=event.is_message)
+        return divide(() if reply is None else reply.parts, self.row, inline=inline)
 
 
 class Outcome(NamedTuple):
@@ -61,6 +63,7 @@ class Parts:
     """Everything a case goes through, wired by `bot.wiring`."""
 
     platforms: Mapping[str, Platform]
+    abilities: Mapping[str, ChannelAbilities]
     communities: Communities
     dispatcher: Dispatcher
     keywords: KeywordBook
@@ -81,7 +84,9 @@ class Parts:
         keywords = self.keywords.of(community.id)
         question = Question(event, community, calendar, self.keywords.text_of(event), keywords)
         ticket = self.stores.inbox.ticket(event, community.id, calendar.day_of(event.sent_at_ms))
-        return Case(platform, question, self.dispatcher.route(question), ticket, now_ms)
+        row = self.abilities[event.channel].row(event.group_id)
+        assert row is not None, "a channel that hears a chat has a row for it"
+        return Case(platform, question, self.dispatcher.route(question), ticket, now_ms, row)
 
     def context(self, case: Case, taken: Taken) -> Context:
         """Return what the case's handler may see and touch."""

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import aiohttp
 
 from bot.clock import Clock
-from bot.config import Channel, WecomAppChannel
+from bot.config import Channel, WechatOaChannel, WecomAibotChannel, WecomAppChannel, WecomRobotChannel
 from bot.delivery.client import ActiveClient
-from bot.delivery.compose import SendingChannel
+from bot.delivery.routes import ChannelAbilities, channel_abilities
 from bot.delivery.wechat import WechatClient
 from bot.delivery.wecom import WecomClient
 from bot.platforms.protocol import Platform
@@ -17,63 +17,89 @@ from bot.platforms.wechat.official_account import OfficialAccount
 from bot.platforms.wecom.app import WecomApp
 from bot.storage.redis.tokens import TokenStore
 
+_MINUTE_MS, _HOUR_MS, _DAY_MS = 60_000, 3_600_000, 86_400_000
+
 
 def open_platforms(channels: Iterable[Channel]) -> dict[str, Platform]:
-    """Return the platform of every channel, by the channel's name."""
-    return {channel.name: _platform(channel) for channel in channels}
+    """Return the platform of every channel that is called back, by the channel's name."""
+    return {channel.name: platform for channel in channels if (platform := _platform(channel)) is not None}
 
 
-def _platform(channel: Channel) -> Platform:
-    token = channel.token.get_secret_value()
-    encoding_aes_key = channel.encoding_aes_key.get_secret_value()
-    if isinstance(channel, WecomAppChannel):
-        return WecomApp(
-            channel=channel.name,
-            corp_id=channel.corp_id,
-            agent_id=channel.agent_id,
-            token=token,
-            encoding_aes_key=encoding_aes_key,
-        )
-    return OfficialAccount(
-        channel=channel.name,
-        app_id=channel.app_id,
-        token=token,
-        encoding_aes_key=encoding_aes_key,
-        mode=channel.mode,
-        original_id=channel.original_id,
-    )
+def _platform(channel: Channel) -> Platform | None:
+    match channel:
+        case WecomAppChannel():
+            return WecomApp(
+                channel=channel.name,
+                corp_id=channel.corp_id,
+                agent_id=channel.agent_id,
+                token=channel.token.get_secret_value(),
+                encoding_aes_key=channel.encoding_aes_key.get_secret_value(),
+            )
+        case WechatOaChannel():
+            return OfficialAccount(
+                channel=channel.name,
+                app_id=channel.app_id,
+                token=channel.token.get_secret_value(),
+                encoding_aes_key=channel.encoding_aes_key.get_secret_value(),
+                mode=channel.mode,
+                original_id=channel.original_id,
+            )
+        case _:
+            return None
 
 
 def open_clients(
     channels: Iterable[Channel], session: aiohttp.ClientSession, tokens: TokenStore, clock: Clock
 ) -> dict[str, ActiveClient]:
-    """Return the API client of every channel that has a secret, by the channel's name."""
+    """Return the API client of every channel that can send by calls of ours, by the channel's name."""
     return {
-        channel.name: _client(channel, session, tokens, clock)
+        channel.name: client
         for channel in channels
-        if channel.secret.get_secret_value()
+        if (client := _client(channel, session, tokens, clock)) is not None
     }
 
 
 def _client(
     channel: Channel, session: aiohttp.ClientSession, tokens: TokenStore, clock: Clock
-) -> ActiveClient:
-    secret = channel.secret.get_secret_value()
-    if isinstance(channel, WecomAppChannel):
-        return WecomClient(
-            session, tokens, clock,
-            channel=channel.name, corp_id=channel.corp_id, agent_id=channel.agent_id, secret=secret,
-            api_base=channel.api_base,
-        )  # fmt: skip
-    return WechatClient(
-        session, tokens, clock,
-        channel=channel.name, app_id=channel.app_id, secret=secret, api_base=channel.api_base,
-    )  # fmt: skip
+) -> ActiveClient | None:
+    if not abilities_of_channel(channel).can_send:
+        return None
+    match channel:
+        case WecomAppChannel():
+            return WecomClient(
+                session, tokens, clock,
+                channel=channel.name, corp_id=channel.corp_id, agent_id=channel.agent_id,
+                secret=channel.secret.get_secret_value(), api_base=channel.api_base,
+            )  # fmt: skip
+        case WechatOaChannel():
+            return WechatClient(
+                session, tokens, clock,
+                channel=channel.name, app_id=channel.app_id,
+                secret=channel.secret.get_secret_value(), api_base=channel.api_base,
+            )  # fmt: skip
+        case _:
+            return None
 
 
-def sending_channels(channels: Iterable[Channel]) -> dict[str, SendingChannel]:
-    """Return what delivery must know of every channel, by its name."""
-    return {
-        channel.name: SendingChannel(kind=channel.kind, has_secret=bool(channel.secret.get_secret_value()))
-        for channel in channels
-    }
+def abilities_of(channels: Iterable[Channel]) -> dict[str, ChannelAbilities]:
+    """Return what every channel can do, by its name."""
+    return {channel.name: abilities_of_channel(channel) for channel in channels}
+
+
+def abilities_of_channel(channel: Channel) -> ChannelAbilities:
+    """Return what one channel can do, with the limits that its configuration sets."""
+    match channel:
+        case WecomAibotChannel():
+            can_send = True  # what it answers with comes with each message
+        case WecomRobotChannel():
+            can_send = True  # the key is there, or the configuration is refused
+        case _:
+            can_send = bool(channel.secret.get_secret_value())
+    counts = channel.limits
+    limits = {_MINUTE_MS: counts.per_minute, _HOUR_MS: counts.per_hour, _DAY_MS: counts.per_day}
+    return channel_abilities(
+        channel.kind,
+        long_connection=isinstance(channel, WecomAibotChannel) and channel.mode == "long_connection",
+        can_send=can_send,
+        limits={length_ms: most for length_ms, most in limits.items() if most},
+    )

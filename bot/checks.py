@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from bot import work
 from bot.catalog import Catalog
+from bot.channels import abilities_of_channel
 from bot.communities import Communities
 from bot.config import Config, resolve_communities
 from bot.errors import ConfigError, Fault
@@ -88,7 +89,7 @@ def _warnings(config: Config, communities: Communities) -> Iterator[str]:
     for channel in config.channels:
         path = f"channels[{channel.name}]"
         local = urlsplit(channel.api_base).hostname in _LOOPBACK
-        if not channel.secret.get_secret_value():
+        if not abilities_of_channel(channel).can_send:
             yield f"{path}.secret is empty: answers that come late or need a second message are not sent"
         if local and not config.sandbox.enabled:
             yield f"{path}.api_base is this machine, but the sandbox is off: nobody may answer there"

@@ -8,7 +8,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from bot.model import Content, Event, Message, Part, Report, Text
-from bot.storage.redis.deliveries import decode_parts, encode_parts
+from bot.part_codec import decode_parts, encode_parts
 
 _NOTHING = b"n"
 
@@ -36,7 +36,7 @@ def encode_answer(part: Part | None) -> bytes:
     """Return what the HTTP answer says, never empty; None is silence."""
     if part is None:
         return _NOTHING
-    if type(part) is Text:
+    if type(part) is Text and not part.mentions:
         return b"t" + part.text.encode("utf-8", "replace")
     return b"j" + encode_parts((part,)).encode()
 

@@ -19,19 +19,29 @@ from zoneinfo import ZoneInfo
 
 
 @dataclass(frozen=True, slots=True)
+class Quote:
+    """What a message quotes: the vendor's kind of it, and its words where it has any."""
+
+    kind: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TextMessage:
-    """A text; `text` is as sent, not normalised."""
+    """A text; `text` is as sent, not normalised, without the leading mention of the bot."""
 
     text: str
+    quote: Quote | None = None
     name: ClassVar[str] = "text"
 
 
 @dataclass(frozen=True, slots=True)
 class ImageMessage:
-    """A picture."""
+    """A picture; with `aes_key` (43 base64 characters) the bytes behind `url` are encrypted."""
 
     url: str
     media_id: str
+    aes_key: str = field(default="", repr=False)
     name: ClassVar[str] = "image"
 
 
@@ -47,11 +57,13 @@ class VoiceMessage:
 
 @dataclass(frozen=True, slots=True)
 class VideoMessage:
-    """A video; `short` marks the Official Account's shortvideo."""
+    """A video; `short` marks the Official Account's shortvideo; `url` and `aes_key` as of a picture."""
 
     media_id: str
     thumb_media_id: str
     short: bool = False
+    url: str = ""
+    aes_key: str = field(default="", repr=False)
     name: ClassVar[str] = "video"
 
 
@@ -74,6 +86,25 @@ class LinkMessage:
     description: str
     url: str
     name: ClassVar[str] = "link"
+
+
+@dataclass(frozen=True, slots=True)
+class FileMessage:
+    """A file; `url` and `aes_key` as of a picture."""
+
+    url: str
+    file_name: str = ""
+    aes_key: str = field(default="", repr=False)
+    name: ClassVar[str] = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class MixedMessage:
+    """Texts and pictures in one message, in order."""
+
+    items: tuple[TextMessage | ImageMessage, ...]
+    quote: Quote | None = None
+    name: ClassVar[str] = "mixed"
 
 
 # ---------------------------------------------------------------- what platforms report
@@ -190,6 +221,22 @@ class CardClicked:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedbackGiven:
+    """A member judged an answer of the AI bot.
+
+    `verdict` is accurate, inaccurate, withdrawn, or the vendor's number where it is another; `reasons` are
+    the vendor's numbers (1 irrelevant, 2 incomplete, 3 wrong, 4 data-analysis error); `text` is what they
+    wrote.
+    """
+
+    feedback_id: str
+    verdict: str
+    text: str = ""
+    reasons: tuple[int, ...] = ()
+    name: ClassVar[str] = "feedback"
+
+
+@dataclass(frozen=True, slots=True)
 class BatchJobDone:
     """An asynchronous job of the platform ended."""
 
@@ -270,16 +317,20 @@ class Unknown:
     name: ClassVar[str] = "unknown"
 
 
-Message = TextMessage | ImageMessage | VoiceMessage | VideoMessage | LocationMessage | LinkMessage
+Message = (
+    TextMessage | ImageMessage | VoiceMessage | VideoMessage | LocationMessage | LinkMessage
+    | FileMessage | MixedMessage
+)  # fmt: skip
 Report = (
     Subscribed | Unsubscribed | Entered | Scanned | LocationReported | MenuClicked | MenuViewed
-    | CodeScanned | PicturesSent | LocationSelected | CardClicked | BatchJobDone | ContactsChanged
-    | ApprovalChanged | TemplateMessageSent | MassMessageSent | NoticesChanged | Unknown
+    | CodeScanned | PicturesSent | LocationSelected | CardClicked | FeedbackGiven | BatchJobDone
+    | ContactsChanged | ApprovalChanged | TemplateMessageSent | MassMessageSent | NoticesChanged | Unknown
 )  # fmt: skip
 Content = Message | Report
 
 MESSAGE_TYPES = (
-    TextMessage, ImageMessage, VoiceMessage, VideoMessage, LocationMessage, LinkMessage,
+    TextMessage, ImageMessage, VoiceMessage, VideoMessage, LocationMessage, LinkMessage, FileMessage,
+    MixedMessage,
 )  # fmt: skip
 
 
@@ -295,6 +346,8 @@ class Event(NamedTuple):
         group_id: The chat group, empty in a direct chat.
         sent_at_ms: When it was sent (the platform's CreateTime), Unix milliseconds.
         content: What happened.
+        answer_to: What the platform gave for an answer that comes later: the AI bot's response_url (callback
+            mode) or req_id (long connection); empty where there is none. It is a secret.
     """
 
     id: str
@@ -304,6 +357,7 @@ class Event(NamedTuple):
     group_id: str
     sent_at_ms: int
     content: Content
+    answer_to: str = ""
 
     @property
     def member_id(self) -> str:
@@ -317,6 +371,10 @@ class Event(NamedTuple):
 
 
 # ---------------------------------------------------------------- what we say
+#
+# Pictures, voice, video and files are named by `media_id`, where they were uploaded to that very channel, or
+# by `blob`, the SHA-256 (hex) of bytes in the product's own store, which delivery uploads or encloses as the
+# channel wants it. `mentions` are user ids of the channel, or "@all".
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,33 +382,56 @@ class Text:
     """A text, of any length; delivery splits it."""
 
     text: str
+    mentions: tuple[str, ...] = ()
     kind: ClassVar[str] = "text"
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
-    """An uploaded picture."""
+class Markdown:
+    """A text with Markdown: headings, bold, links, quotes, lists, code; other channels get plain text."""
 
-    media_id: str
+    text: str
+    mentions: tuple[str, ...] = ()
+    kind: ClassVar[str] = "markdown"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture."""
+
+    media_id: str = ""
+    blob: str = ""
     kind: ClassVar[str] = "image"
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """An uploaded voice message."""
+    """A voice message."""
 
-    media_id: str
+    media_id: str = ""
+    blob: str = ""
     kind: ClassVar[str] = "voice"
 
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """An uploaded video."""
+    """A video."""
 
-    media_id: str
+    media_id: str = ""
     title: str = ""
     description: str = ""
+    blob: str = ""
     kind: ClassVar[str] = "video"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file; `file_name` is what people see."""
+
+    media_id: str = ""
+    blob: str = ""
+    file_name: str = ""
+    kind: ClassVar[str] = "file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,19 +452,102 @@ class News:
     kind: ClassVar[str] = "news"
 
 
-Part = Text | Image | Voice | Video | News
+@dataclass(frozen=True, slots=True)
+class MiniProgram:
+    """A mini program's page; `url` is where people go who cannot open it, `lines` are (name, value)."""
+
+    app_id: str
+    page_path: str
+    title: str
+    description: str = ""
+    thumb_media_id: str = ""
+    url: str = ""
+    lines: tuple[tuple[str, str], ...] = ()
+    kind: ClassVar[str] = "mini_program"
+
+
+@dataclass(frozen=True, slots=True)
+class CardButton:
+    """A button of a card; `key` comes back in `CardClicked`, `style` is the vendor's number 1 to 4."""
+
+    text: str
+    key: str
+    style: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CardQuestion:
+    """A choice on a card: `options` are (id, text); with `multiple` several may be ticked."""
+
+    key: str
+    options: tuple[tuple[str, str], ...]
+    title: str = ""
+    multiple: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateCard:
+    """A card with a layout of the platform's.
+
+    Attributes:
+        card_type: text_notice | news_notice | button_interaction | vote_interaction | multiple_interaction.
+        title: Its first line.
+        description: The line below.
+        task_id: Its name, unique per channel; needed where it has buttons or questions.
+        source: Small line above the title.
+        lines: (name, value) below, at most 6.
+        links: (text, url), at most 3.
+        url: What a tap on the card opens; needed by the two notices.
+        picture_url: Cover of a news_notice.
+        buttons: At most 6.
+        questions: One of a vote_interaction, at most 3 of a multiple_interaction.
+        submit: The button below questions.
+    """
+
+    card_type: str
+    title: str
+    description: str = ""
+    task_id: str = ""
+    source: str = ""
+    lines: tuple[tuple[str, str], ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    url: str = ""
+    picture_url: str = ""
+    buttons: tuple[CardButton, ...] = ()
+    questions: tuple[CardQuestion, ...] = ()
+    submit: CardButton | None = None
+    kind: ClassVar[str] = "template_card"
+
+
+@dataclass(frozen=True, slots=True)
+class CardUpdate:
+    """What a clicked card turns into; answers a `CardClicked` alone, within its deadline.
+
+    `user_ids` are those who see the new card; empty is the one who clicked.
+    """
+
+    card: TemplateCard
+    user_ids: tuple[str, ...] = ()
+    kind: ClassVar[str] = "card_update"
+
+
+Part = Text | Markdown | Image | Voice | Video | File | News | MiniProgram | TemplateCard | CardUpdate
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a handler says: one or more parts, in order."""
+    """What a handler says: one or more parts, in order.
+
+    `useful_for_s` is for how many seconds it is worth sending; None leaves it to delivery.
+    """
 
     parts: tuple[Part, ...]
+    useful_for_s: int | None = None
 
     @classmethod
-    def text(cls, text: str) -> Reply:
+    def text(cls, text: str, *, mentions: tuple[str, ...] = ()) -> Reply:
         """Return a reply of one text."""
-        return cls((Text(text),))
+        return cls((Text(text, mentions),))
 
 
 # ---------------------------------------------------------------- where it belongs
@@ -406,6 +570,22 @@ class CheckInRules:
     make_up_cost: int = 50
     make_up_days_back: int = 7
     make_up_per_month: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DecencyRules:
+    """How much a community says unprompted; answers to people are not bound by it.
+
+    Attributes:
+        quiet_hours: ``HH:MM-HH:MM`` in the community's zone in which nothing unprompted leaves; may pass
+            midnight.
+        member_per_day: Unprompted messages a member may get per community-day, over all features; 0 is none.
+        group_per_day: The same of a group.
+    """
+
+    quiet_hours: tuple[str, ...] = ("22:00-08:00",)
+    member_per_day: int = 5
+    group_per_day: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,6 +613,7 @@ class Community:
     managers: frozenset[str] = frozenset()
     language: str = "zh-CN"
     check_in: CheckInRules = field(default_factory=CheckInRules)
+    decency: DecencyRules = field(default_factory=DecencyRules)
     welcome: WelcomeTexts = field(default_factory=WelcomeTexts)
 
 

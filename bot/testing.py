@@ -29,7 +29,7 @@ from bot.catalog import Catalog, load_catalog
 from bot.clock import FixedClock
 from bot.codec import decode_answer
 from bot.config import Config
-from bot.delivery.client import SendReceipt
+from bot.delivery.client import Receiver, SendReceipt
 from bot.delivery.sender import Sender
 from bot.model import Content, Event, Part, Text, TextMessage
 from bot.routing.router import Router
@@ -106,6 +106,7 @@ class FakeChat:
                 self.service.deliveries,
                 PaceStore(self.service.redis, self.service.keys),
                 {CHANNEL: _TranscriptClient(self.transcript)},
+                self.service.parts.abilities,
                 self.clock,
             )
             self._resources = stack.pop_all()
@@ -190,7 +191,7 @@ class _TranscriptClient:
     def __init__(self, transcript: list[tuple[str, str]]) -> None:
         self._transcript = transcript
 
-    async def send(self, user_id: str, part: Part, *, guard: bool = False) -> SendReceipt:  # noqa: ARG002
+    async def send(self, receiver: Receiver, part: Part, *, guard: bool = False) -> SendReceipt:  # noqa: ARG002
         self._transcript.append((BOT, _shown(part)))
         return SendReceipt(message_id="")
 

@@ -13,7 +13,7 @@ from bot.app import Line
 from bot.background import Background
 from bot.case import Parts
 from bot.catalog import Catalog
-from bot.channels import open_clients, open_platforms, sending_channels
+from bot.channels import abilities_of, open_clients, open_platforms
 from bot.clock import Clock
 from bot.communities import Communities
 from bot.config import Config, resolve_communities
@@ -118,16 +118,18 @@ def _join(
     check_welcomes(communities)
     drain = Drain(redis, keys, database, on_drained=metrics.drained.inc)
     deliveries = DeliveryStore(redis, keys, memory_ms=config.server.event_memory_s * 1000)
+    abilities = abilities_of(config.channels)
     normaliser = Normaliser()
     stores = _open_stores(config, redis, keys, database, drain, clock)
     parts = Parts(
         platforms=open_platforms(config.channels),
+        abilities=abilities,
         communities=communities,
         dispatcher=Dispatcher(routers, MIDDLEWARES, normaliser),
         keywords=KeywordBook(stores.keyword_rules, communities, normaliser),
         stores=stores,
         late=LateQueue(redis, keys),
-        composer=Composer(sending_channels(config.channels)),
+        composer=Composer(abilities),
         catalog=catalog,
         clock=clock,
         metrics=metrics,
@@ -195,6 +197,7 @@ def start_background(service: Service, *, sends: bool = True) -> None:
             service.deliveries,
             PaceStore(service.redis, service.keys),
             clients,
+            parts.abilities,
             parts.clock,
             on_outcome=parts.metrics.delivery,
         )

@@ -15,7 +15,7 @@ import structlog
 
 from bot.case import Case, Outcome, Parts
 from bot.codec import EventCodec, encode_answer
-from bot.delivery.routes import REST_DELAY_MS, Division
+from bot.delivery.division import REST_DELAY_MS, Division
 from bot.errors import StoreUnavailableError
 from bot.model import Reply
 from bot.order import ChatOrder, Place
@@ -125,18 +125,24 @@ class Work:
         """
         now_ms = self._parts.clock.now_ms()
         division = case.divide(reply)
-        rest = self._compose(case, division, now_ms)
+        rest = self._compose(case, division, reply, now_ms)
         answer = encode_answer(division.passive)
         decision = await self._parts.stores.inbox.settle(
             case.ticket, now_ms, answer, rest, now_ms + REST_DELAY_MS
         )
         if not decision.answer:  # it was acknowledged without an answer: all of the reply goes another way
-            whole = self._compose(case, case.divide(reply, inline=False), now_ms)
+            whole = self._compose(case, case.divide(reply, inline=False), reply, now_ms)
             await self._parts.late.finish(case.ticket.community, case.event.id, whole, now_ms)
         return decision
 
-    def _compose(self, case: Case, division: Division, now_ms: int) -> Delivery | None:
-        return self._parts.composer.compose(case.event, case.ticket.community, division.rest, now_ms)
+    def _compose(self, case: Case, division: Division, reply: Reply | None, now_ms: int) -> Delivery | None:
+        return self._parts.composer.compose(
+            case.event,
+            case.ticket.community,
+            division.rest,
+            now_ms,
+            useful_for_s=None if reply is None else reply.useful_for_s,
+        )
 
     async def run_again(self, raw: bytes) -> None:
         """Run the handler of a queued event whose process died; see `bot.late_worker`."""

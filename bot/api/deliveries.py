@@ -106,6 +106,10 @@ def _live(delivery: Delivery) -> LiveDelivery:
         created_at_ms=delivery.created_at_ms,
         parts=delivery.parts,
         next_part=delivery.next_part,
+        group_id=delivery.group_id,
+        useful_until_ms=delivery.useful_until_ms,
+        feature=delivery.feature,
+        answer_to=delivery.answer_to,
     )
 
 

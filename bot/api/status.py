@@ -12,8 +12,9 @@ from pydantic import Field
 from bot.api.endpoint import Call, Caller, Endpoint, Query, Shown
 from bot.api.parts import ApiParts
 from bot.api.times import Instant, rfc3339, rfc3339_or_none
+from bot.channels import abilities_of_channel
 from bot.config import Channel
-from bot.delivery.routes import abilities, route_after_deadline
+from bot.delivery.routes import ChannelAbilities, Route
 from bot.errors import CommandRefusedError, StoreError
 from bot.storage.sql.last_events import last_event_ms
 
@@ -174,14 +175,14 @@ def _communities_of(parts: ApiParts, channel: str, caller: Caller) -> list[str]:
 async def _channel(
     parts: ApiParts, channel: Channel, communities: list[str], *, is_readable: bool
 ) -> ChannelShown:
-    has_secret = bool(channel.secret.get_secret_value())
+    abilities = abilities_of_channel(channel)
     return ChannelShown(
         name=channel.name,
         kind=channel.kind,
         communities=communities,
-        has_secret=has_secret,
+        has_secret=abilities.can_send,
         last_event_at=await _last_event_at(parts, channel.name, communities) if is_readable else None,
-        abilities=_abilities(channel.kind, has_secret=has_secret),
+        abilities=_abilities(abilities),
     )
 
 
@@ -196,8 +197,9 @@ async def _last_event_at(parts: ApiParts, channel: str, communities: list[str]) 
     return rfc3339_or_none(latest, ZoneInfo(parts.config.locale.time_zone))
 
 
-def _abilities(kind: str, *, has_secret: bool) -> AbilitiesShown:
-    row = abilities(kind)
+def _abilities(abilities: ChannelAbilities) -> AbilitiesShown:
+    row = abilities.direct or abilities.group
+    assert row is not None, "every kind has a row"
     return AbilitiesShown(
         group_messages=row.group_sight.value,
         direct_messages=row.direct_messages,
@@ -205,7 +207,7 @@ def _abilities(kind: str, *, has_secret: bool) -> AbilitiesShown:
         inviter_observable=bool(row.inviter),
         replies_inline=bool(row.passive_parts),
         inline_deadline_s=row.deadline_s,
-        sends_later=route_after_deadline(kind, has_secret=has_secret).value,
+        sends_later=(row.later if abilities.can_send else Route.NONE).value,
         text_limit_bytes=row.text_limit_bytes,
     )
 

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from bot.config.checks import check_whole
 from bot.config.faults import model_findings, to_faults
-from bot.config.models import CheckIn, CommunitySection, Config
+from bot.config.models import CheckIn, CommunitySection, Config, Decency
 from bot.config.values import OutsideValues, with_marked_references
 from bot.errors import ConfigError, Fault
-from bot.model import CheckInRules, Community, WelcomeTexts
+from bot.model import CheckInRules, Community, DecencyRules, WelcomeTexts
 from bot.yaml_tree import Document, Finding, KeyPath, read_yaml
 
 
@@ -83,6 +83,7 @@ def _resolved(section: CommunitySection, config: Config) -> Community:
         managers=frozenset(section.managers),
         language=section.language or config.locale.language,
         check_in=_rules(section.check_in or config.check_in),
+        decency=_decency(section.decency or config.decency),
         welcome=WelcomeTexts(first=section.welcome.first, returning=section.welcome.returning),
     )
 
@@ -94,4 +95,12 @@ def _rules(check_in: CheckIn) -> CheckInRules:
         make_up_cost=check_in.make_up.cost,
         make_up_days_back=check_in.make_up.days_back,
         make_up_per_month=check_in.make_up.per_month,
+    )
+
+
+def _decency(decency: Decency) -> DecencyRules:
+    return DecencyRules(
+        quiet_hours=decency.quiet_hours,
+        member_per_day=decency.member_per_day,
+        group_per_day=decency.group_per_day,
     )

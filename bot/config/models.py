@@ -186,6 +186,18 @@ def _check_api_base(value: str) -> str:
     return value
 
 
+def _check_ws_base(value: str) -> str:
+    scheme, mark, rest = value.partition("://")
+    if (
+        scheme not in {"ws", "wss"}
+        or not mark
+        or not _is_web_address(f"http://{rest}")
+        or urlsplit(value).path
+    ):
+        raise wrong("must be ws(s)://host[:port]", "leave out path, user and options")
+    return value
+
+
 def _check_public_url(value: str) -> str:
     if value and not _is_web_address(value):
         raise wrong("must be empty or http(s)://host[:port][/path]", "leave out user and options")
@@ -210,10 +222,17 @@ AccountId = Annotated[str, _matching(r"[^\s]{1,128}", "must be 1 to 128 characte
 ZoneName = Annotated[str, AfterValidator(_check_zone)]
 Language = Literal["zh-CN", "en"]
 ApiBase = Annotated[str, AfterValidator(_check_api_base)]
+WsBase = Annotated[str, AfterValidator(_check_ws_base)]
 Token = Annotated[
     SecretStr,
     # WeCom and WeChat, callback security: Token.
     _secret_matching(r"[A-Za-z0-9]{1,32}", "must be 1 to 32 letters and digits", "copy it from the platform"),
+]
+AibotToken = Annotated[
+    SecretStr,
+    _secret_matching(
+        r"[A-Za-z0-9]{0,64}", "must be at most 64 letters and digits", "copy it from the platform"
+    ),
 ]
 EncodingAesKey = Annotated[
     SecretStr,
@@ -313,8 +332,22 @@ class Sandbox(Section):
     allow_remote: bool = False
 
 
+class Limits(Section):
+    """Sends per receiver (of a robot: in all) that a platform takes; 0 leaves the documented number.
+
+    Vendors change their limits without notice; this follows them without a new version.
+    """
+
+    per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    per_hour: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+    per_day: Annotated[int, Field(ge=0, le=100_000_000)] = 0
+
+
 class WecomAppChannel(Section):
-    """A WeCom self-built application (企业微信自建应用). An empty `secret` means no active sends."""
+    """A WeCom self-built application (企业微信自建应用). An empty `secret` means no active sends.
+
+    Its own groups (应用群聊, appchat) are groups of this channel.
+    """
 
     name: ChannelName
     kind: Literal["wecom_app"] = "wecom_app"
@@ -324,11 +357,77 @@ class WecomAppChannel(Section):
     token: Token
     encoding_aes_key: EncodingAesKey
     api_base: ApiBase = "https://qyapi.weixin.qq.com"
+    limits: Limits = Limits()
 
     @field_validator("encoding_aes_key")
     @classmethod
     def _has_key(cls, key: SecretStr) -> SecretStr:
         return _not_empty(key)
+
+
+class WecomAibotChannel(Section):
+    """A WeCom AI bot (智能机器人), through a callback address or through a long connection of ours.
+
+    Callback mode needs `token` and `encoding_aes_key`, the long connection `bot_id` and `secret`; the
+    platform gives each mode its own.
+    """
+
+    name: ChannelName
+    kind: Literal["wecom_aibot"] = "wecom_aibot"
+    mode: Literal["callback", "long_connection"] = "callback"
+    token: AibotToken = Field(default=SecretStr(""), validate_default=True)
+    encoding_aes_key: EncodingAesKey = Field(default=SecretStr(""), validate_default=True)
+    bot_id: Annotated[str, _matching(r"\S{0,128}", "must be without white space")] = Field(
+        default="", validate_default=True
+    )
+    secret: Secret = Field(default=SecretStr(""), validate_default=True)
+    api_base: ApiBase = "https://qyapi.weixin.qq.com"
+    ws_base: WsBase = "wss://openws.work.weixin.qq.com"
+    limits: Limits = Limits()
+
+    @field_validator("token", "encoding_aes_key")
+    @classmethod
+    def _has_callback_secrets(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        if info.data.get("mode", "long_connection") == "callback" and not value.get_secret_value():
+            raise wrong(
+                "must not be empty in callback mode",
+                "copy it from the bot's page, or set mode: long_connection",
+            )
+        return value
+
+    @field_validator("bot_id")
+    @classmethod
+    def _has_bot_id(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("mode", "callback") == "long_connection" and not value:
+            raise wrong("must not be empty with a long connection", "copy Bot ID from the bot's page")
+        return value
+
+    @field_validator("secret")
+    @classmethod
+    def _has_secret(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        if info.data.get("mode", "callback") == "long_connection" and not value.get_secret_value():
+            raise wrong("must not be empty with a long connection", "copy Secret from the bot's page")
+        return value
+
+
+class WecomRobotChannel(Section):
+    """A WeCom group robot (群机器人 / 消息推送): sends into one internal group, hears nothing.
+
+    `key` is the part of its webhook address behind ``key=``, and is its only secret.
+    """
+
+    name: ChannelName
+    kind: Literal["wecom_robot"] = "wecom_robot"
+    key: Annotated[
+        SecretStr,
+        _secret_matching(
+            r"[A-Za-z0-9_-]{1,128}",
+            "must be 1 to 128 letters, digits, _ and -",
+            "copy what follows key= in the robot's webhook address",
+        ),
+    ]
+    api_base: ApiBase = "https://qyapi.weixin.qq.com"
+    limits: Limits = Limits()
 
 
 class WechatOaChannel(Section):
@@ -347,6 +446,7 @@ class WechatOaChannel(Section):
     encoding_aes_key: EncodingAesKey = Field(default=SecretStr(""), validate_default=True)
     original_id: Annotated[str, _matching(r"\S{0,128}", "must be without white space")] = ""
     api_base: ApiBase = "https://api.weixin.qq.com"
+    limits: Limits = Limits()
 
     @field_validator("encoding_aes_key")
     @classmethod
@@ -360,8 +460,8 @@ def _not_empty(key: SecretStr) -> SecretStr:
     return key
 
 
-Channel = WecomAppChannel | WechatOaChannel
-CHANNEL_KINDS: Final = ("wecom_app", "wechat_oa")
+Channel = WecomAppChannel | WecomAibotChannel | WecomRobotChannel | WechatOaChannel
+CHANNEL_KINDS: Final = ("wecom_app", "wecom_aibot", "wecom_robot", "wechat_oa")
 
 
 class MakeUp(Section):
@@ -378,6 +478,21 @@ class CheckIn(Section):
     points: Points = 10
     milestones: Mapping[Annotated[int, Field(ge=1, le=36_600)], Points] = {3: 10, 7: 30, 30: 150}
     make_up: MakeUp = MakeUp()
+
+
+def _check_span(value: str) -> str:
+    times = re.fullmatch(r"((?:[01]\d|2[0-3]):[0-5]\d)-((?:[01]\d|2[0-3]):[0-5]\d)", value)
+    if times is None or times[1] == times[2]:
+        raise wrong("must be two different times of day", 'write it as HH:MM-HH:MM, such as "22:00-08:00"')
+    return value
+
+
+class Decency(Section):
+    """How much a community says unprompted; see `bot.model.DecencyRules`."""
+
+    quiet_hours: tuple[Annotated[str, AfterValidator(_check_span)], ...] = ("22:00-08:00",)
+    member_per_day: Annotated[int, Field(ge=0, le=10_000)] = 5
+    group_per_day: Annotated[int, Field(ge=0, le=10_000)] = 10
 
 
 class Welcome(Section):
@@ -410,6 +525,7 @@ class CommunitySection(Section):
     managers: tuple[MemberId, ...] = ()
     staff: tuple[MemberId, ...] = ()
     check_in: CheckIn | None = None
+    decency: Decency | None = None
     welcome: Welcome = Welcome()
 
 
@@ -426,6 +542,7 @@ class Config(Section):
     locale: Locale = Locale()
     sandbox: Sandbox = Sandbox()
     check_in: CheckIn = CheckIn()
+    decency: Decency = Decency()
     channels: tuple[Annotated[Channel, Field(discriminator="kind")], ...] = ()
     communities: tuple[CommunitySection, ...] = ()
     plugins: tuple[ModuleName, ...] = ()

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from bot.errors import PlatformApiError
 from bot.model import Part
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Whom one part of a delivery goes to, and what names this sending.
+
+    Attributes:
+        user_id: The person, as the platform names them; empty where it is for a whole group.
+        group_id: The chat group it goes to; empty in a direct chat.
+        answer_to: What the platform gave to answer with (`bot.model.Event.answer_to`); a secret.
+        delivery_id: The delivery's id, the same at every attempt.
+        part_number: Which part of it, from 0.
+    """
+
+    user_id: str
+    group_id: str = ""
+    answer_to: str = field(default="", repr=False)
+    delivery_id: str = ""
+    part_number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +45,12 @@ class NotReachedError(PlatformApiError):
 
 
 class ActiveClient(Protocol):
-    """One channel that can send without being asked."""
+    """One channel that can send without being asked; `kind` as the configuration names it."""
 
     channel: str
     kind: str
 
-    async def send(self, user_id: str, part: Part, *, guard: bool = False) -> SendReceipt:
+    async def send(self, receiver: Receiver, part: Part, *, guard: bool = False) -> SendReceipt:
         """Send one part; `guard` asks the platform to drop it should it have the same already.
 
         Raises:

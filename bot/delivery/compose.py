@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 
-from bot.delivery.routes import Route, route_after_deadline
+from bot.delivery.routes import ChannelAbilities, Route
 from bot.model import Event, Part
-from bot.storage.redis.deliveries import Delivery, encode_parts
+from bot.part_codec import encode_parts
+from bot.storage.redis.deliveries import Delivery
+
+ANSWER_USEFUL_MS = 24 * 3_600_000
+"""How long an answer is worth sending where its handler says nothing else and the channel sets no limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class SendingChannel:
-    """What a channel can send later: its kind, and whether we have the secret that its calls need."""
-
-    kind: str
-    has_secret: bool
+def answer_id(event_id: str) -> str:
+    """Return the id of the delivery that answers an event: the same however often the event is handled."""
+    return blake2b(f"reply\0{event_id}".encode(), digest_size=12).hexdigest()
 
 
 class Composer:
     """Composes deliveries for the configured channels."""
 
-    def __init__(self, channels: Mapping[str, SendingChannel]) -> None:
+    def __init__(self, abilities: Mapping[str, ChannelAbilities]) -> None:
         """Know every channel by name."""
-        self._routes = {
-            name: route_after_deadline(channel.kind, has_secret=channel.has_secret)
-            for name, channel in channels.items()
-        }
+        self._abilities = abilities
 
-    def compose(self, event: Event, community: str, parts: Sequence[Part], now_ms: int) -> Delivery | None:
+    def compose(
+        self,
+        event: Event,
+        community: str,
+        parts: Sequence[Part],
+        now_ms: int,
+        *,
+        useful_for_s: int | None = None,
+    ) -> Delivery | None:
         """Return the delivery that answers `event` with `parts`; None for no parts.
 
         Its id comes from the event's, so an event handled twice makes one delivery. A channel without a
@@ -37,14 +42,22 @@ class Composer:
         """
         if not parts:
             return None
+        known = self._abilities.get(event.channel)
+        row = None if known is None else known.row(event.group_id)
+        useful_ms = ANSWER_USEFUL_MS if useful_for_s is None else useful_for_s * 1000
+        if row is not None and row.answer_for_ms:
+            useful_ms = min(useful_ms, row.answer_for_ms)
         return Delivery(
-            id=blake2b(f"reply\0{event.id}".encode(), digest_size=12).hexdigest(),
+            id=answer_id(event.id),
             community=community,
             channel=event.channel,
             user_id=event.user_id,
+            group_id=event.group_id,
             member=event.member_id,
             cause=event.id,
-            route=self._routes.get(event.channel, Route.NONE),
+            route=Route.NONE if known is None else known.later(event.group_id),
             created_at_ms=now_ms,
+            useful_until_ms=now_ms + useful_ms,
+            answer_to=event.answer_to,
             parts=encode_parts(parts),
         )

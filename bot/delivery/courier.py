@@ -18,9 +18,9 @@ import structlog
 
 from bot.clock import Clock
 from bot.delivery.body import message_body
-from bot.delivery.client import ActiveClient
+from bot.delivery.client import ActiveClient, Receiver
 from bot.delivery.outcome import Failure, judge
-from bot.delivery.routes import ABILITIES, Abilities
+from bot.delivery.routes import Abilities, ChannelAbilities
 from bot.errors import BotError, StoreUnavailableError
 from bot.model import Part
 from bot.storage.redis.deliveries import Delivery, DeliveryStore, decode_parts
@@ -78,6 +78,7 @@ class Courier:
         deliveries: DeliveryStore,
         pace: PaceStore,
         clients: Mapping[str, ActiveClient],
+        abilities: Mapping[str, ChannelAbilities],
         clock: Clock,
         *,
         patience: Patience,
@@ -87,6 +88,7 @@ class Courier:
         self._deliveries = deliveries
         self._pace = pace
         self._clients = clients
+        self._abilities = abilities
         self._clock = clock
         self._patience = patience
         self._on_outcome = on_outcome
@@ -110,7 +112,9 @@ class Courier:
             StoreUnavailableError: Redis went away; whoever claims the delivery after the lease goes on.
         """
         client = self._clients.get(delivery.channel)
-        if client is None:
+        known = self._abilities.get(delivery.channel)
+        row = None if known is None else known.row(delivery.group_id)
+        if client is None or row is None:
             await self._dead(delivery, held_ms, "no_route", delivery.next_part)
             return
         try:
@@ -119,7 +123,7 @@ class Courier:
             await self._dead(delivery, held_ms, "unreadable", delivery.next_part)
             return
         first = delivery.next_part
-        trip = _Trip(delivery, held_ms, client, ABILITIES[client.kind], first, delivery.attempts)
+        trip = _Trip(delivery, held_ms, client, row, first, delivery.attempts)
         for number in range(first, len(parts)):
             trip.number = number
             if not await self._carry_part(trip, parts[number]):
@@ -175,7 +179,7 @@ class Courier:
         if not row.rates and not row.drops_duplicates_ms:
             return False
         leave = await self._pace.ask(
-            f"{delivery.channel}:{delivery.user_id}",
+            f"{delivery.channel}:{delivery.group_id or delivery.user_id}",
             now_ms,
             [(rate.most, rate.per_ms + self._patience.pace_margin_ms) for rate in row.rates],
             claim=f"{delivery.id}:{trip.number}" if row.drops_duplicates_ms else "",
@@ -190,7 +194,7 @@ class Courier:
     async def _send(self, trip: _Trip, part: Part, *, guard: bool) -> Failure | None:
         try:
             async with asyncio.timeout(self._patience.part_timeout_s):
-                await trip.client.send(trip.delivery.user_id, part, guard=guard)
+                await trip.client.send(_receiver(trip), part, guard=guard)
         except StoreUnavailableError:
             raise
         except (BotError, TimeoutError) as error:
@@ -278,3 +282,8 @@ class Courier:
 
     def _spread(self, length_ms: int) -> int:
         return int(length_ms * self._random.uniform(1.0, 2.0))
+
+
+def _receiver(trip: _Trip) -> Receiver:
+    delivery = trip.delivery
+    return Receiver(delivery.user_id, delivery.group_id, delivery.answer_to, delivery.id, trip.number)

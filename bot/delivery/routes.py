@@ -1,31 +1,31 @@
 """What each kind of channel can do, and which way an answer goes.
 
 The table is data: another kind of channel is another row. Limits are the vendors' published ones; the texts
-that name them are "WeCom, channel table", "WeCom, self-built app" and "Official Account, customer-service
-messages".
+that name them are "WeCom, channel table", "WeCom, self-built app", "appchat", "group robot webhook", "AI bot"
+and "Official Account, customer-service messages".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from bot.delivery.split import fit_parts
-from bot.model import Part
+from bot.storage.redis.deliveries import CONNECTION
 
 _MINUTE_MS = 60_000
 _HOUR_MS = 3_600_000
+_DAY_MS = 86_400_000
 
 
 class Route(StrEnum):
-    """How a reply gets to its receiver."""
+    """How a message gets to its receiver."""
 
     PASSIVE = "passive"  # in the HTTP response to the callback
     ACTIVE = "active"  # by a call of ours, at any time
-    WINDOW = (
-        "window"  # by a call of ours, as long as the platform's window after the person's last act is open
-    )
+    WINDOW = "window"  # by a call of ours, as long as the window after the person's last act is open
+    RESPONSE_URL = "response_url"  # in the stream the platform polls, else one call to the address it gave
+    CONNECTION = CONNECTION  # through the long connection, by the process that holds it
     NONE = ""
 
 
@@ -37,12 +37,24 @@ class Sight(StrEnum):
     NOTHING = "nothing"
 
 
+class Scope(StrEnum):
+    """What a rate counts over."""
+
+    RECEIVER = "receiver"  # one person or one group
+    CHANNEL = "channel"  # everything the channel sends
+
+
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `most` sends per receiver within any `per_ms` milliseconds."""
+    """At most `most` within any `per_ms` milliseconds, counted over `scope`.
+
+    With `persons` a message to a group counts once for each of its members.
+    """
 
     most: int
     per_ms: int
+    scope: Scope = Scope.RECEIVER
+    persons: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +68,18 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What one kind of channel can do.
+    """What one kind of channel can do, or, where a kind has two ways, one of them.
 
     Attributes:
-        kind: The kind, as `config.yaml` names it.
-        group_sight: What it sees of groups.
+        name: Of the row: the kind as `config.yaml` names it, with the mode or way behind it.
+        group_sight: What it hears of groups.
         direct_messages: Whether people write to it one to one, and who: empty for nobody.
         join_events: Which events tell of people coming and going; empty for none.
         inviter: How it learns who brought a person; empty where it cannot.
         group_reply: Whether it can answer in a group at once.
+        direct_send: Whom it can write to one to one; empty for nobody.
+        group_send: Which groups it can write to unprompted; empty for none.
+        send_later: Under what condition it can speak unprompted; empty where it cannot.
         human_confirmation: Whether a person must press a button before anything is sent.
         deadline_s: Seconds within which a passive reply must leave; 0 where there is none.
         passive_parts: Kinds of parts a passive reply can be; it holds one part.
@@ -73,20 +88,28 @@ class Abilities:
         later: The route of an answer that is late or does not fit, NONE where there is no other.
         active_parts: Kinds of parts that route takes.
         text_limit_bytes: Longest text of either route, UTF-8 bytes; what is longer is split.
+        markdown_limit_bytes: The same of Markdown.
         most_articles: Most articles of one news part.
-        rates: Per receiver; excess is dropped without a word, so we wait.
+        joins_texts: Whether texts that follow each other go as one message, as far as it is long enough.
+        mentions: Whether people can be mentioned so that their phones say so.
+        rates: Limits of sending; we wait rather than go over.
         windows: The acts that open the window of `Route.WINDOW`.
         drops_duplicates_ms: How far back the platform can be asked to drop a message that it has sent to
             the same receiver before; 0 where it cannot.
+        most_sends: Messages that one answer may have by the later route; 0 is any number.
+        answer_for_ms: How long after the event the later route is open, milliseconds; 0 is for ever.
         concurrency: Calls that one of our processes makes at a time.
     """
 
-    kind: str
+    name: str
     group_sight: Sight
     direct_messages: str
     join_events: tuple[str, ...]
     inviter: str
     group_reply: bool
+    direct_send: str
+    group_send: str
+    send_later: str
     human_confirmation: bool
     deadline_s: float
     passive_parts: frozenset[str]
@@ -94,53 +117,173 @@ class Abilities:
     later: Route
     active_parts: frozenset[str]
     text_limit_bytes: int
+    markdown_limit_bytes: int
     most_articles: int
+    joins_texts: bool = False
+    mentions: bool = False
     rates: tuple[Rate, ...] = ()
     windows: tuple[Window, ...] = ()
     drops_duplicates_ms: int = 0
+    most_sends: int = 0
+    answer_for_ms: int = 0
     concurrency: int = 16
 
 
-_EVERY_PART = frozenset({"text", "image", "voice", "video", "news"})
+_PASSIVE_PARTS = frozenset({"text", "image", "voice", "video", "news"})
+# Per company and API (WeCom, access_token, rate limits, error codes: general call limits).
+_WECOM_CALLS = (Rate(10_000, _MINUTE_MS, Scope.CHANNEL), Rate(150_000, _HOUR_MS, Scope.CHANNEL))
 
 WECOM_APP = Abilities(
-    kind="wecom_app",
+    name="wecom_app",
     group_sight=Sight.NOTHING,
     direct_messages="employees",
     join_events=("subscribe", "unsubscribe"),  # of the app, not of a group
     inviter="",
     group_reply=False,
+    direct_send="employees",
+    group_send="",
+    send_later="any time",
     human_confirmation=False,
     deadline_s=5.0,
-    passive_parts=_EVERY_PART,
+    passive_parts=_PASSIVE_PARTS | {"card_update"},
     passive_events=frozenset(
         {"subscribe", "enter", "location_report", "menu_click", "menu_view", "scan_code", "card_click"}
     ),
     later=Route.ACTIVE,
-    active_parts=_EVERY_PART,
+    active_parts=frozenset(
+        {"text", "markdown", "image", "voice", "video", "file", "news", "mini_program", "template_card"}
+    ),
     text_limit_bytes=2048,
+    markdown_limit_bytes=2048,
     most_articles=8,
-    rates=(Rate(30, _MINUTE_MS), Rate(1000, _HOUR_MS)),
+    rates=(Rate(30, _MINUTE_MS), Rate(1000, _HOUR_MS), *_WECOM_CALLS),
     drops_duplicates_ms=4 * _HOUR_MS,  # the longest; a blocked delivery may be tried again hours later
 )
 
+WECOM_APP_GROUP = Abilities(
+    name="wecom_app group",  # 应用群聊, appchat
+    group_sight=Sight.NOTHING,
+    direct_messages="",
+    join_events=(),
+    inviter="",
+    group_reply=False,
+    direct_send="",
+    group_send="groups that the app made itself",
+    send_later="any time",
+    human_confirmation=False,
+    deadline_s=0.0,
+    passive_parts=frozenset(),
+    passive_events=frozenset(),
+    later=Route.ACTIVE,
+    active_parts=frozenset({"text", "markdown", "image", "voice", "video", "file", "news"}),
+    text_limit_bytes=2048,
+    markdown_limit_bytes=2048,
+    most_articles=8,
+    mentions=True,
+    rates=(
+        Rate(200, _MINUTE_MS),  # what each of its members receives from such groups
+        Rate(10_000, _DAY_MS),
+        Rate(20_000, _MINUTE_MS, Scope.CHANNEL, persons=True),
+        Rate(150_000, _HOUR_MS, Scope.CHANNEL, persons=True),  # of the smallest companies
+    ),
+)
+
+WECOM_AIBOT = Abilities(
+    name="wecom_aibot callback",
+    group_sight=Sight.MENTIONS,
+    direct_messages="employees",
+    join_events=(),  # only that somebody opens the direct chat
+    inviter="",
+    group_reply=True,
+    direct_send="",
+    group_send="",
+    send_later="",  # one answer to a message within the hour, nothing else
+    human_confirmation=False,
+    deadline_s=5.0,
+    passive_parts=frozenset({"text", "markdown", "template_card", "card_update"}),
+    passive_events=frozenset({"enter", "card_click"}),
+    later=Route.RESPONSE_URL,
+    active_parts=frozenset({"text", "markdown", "template_card"}),
+    text_limit_bytes=20_480,
+    markdown_limit_bytes=20_480,
+    most_articles=8,
+    joins_texts=True,
+    most_sends=1,
+    answer_for_ms=_HOUR_MS,
+)
+
+WECOM_AIBOT_CONNECTION = Abilities(
+    name="wecom_aibot long_connection",
+    group_sight=Sight.MENTIONS,
+    direct_messages="employees",
+    join_events=(),
+    inviter="",
+    group_reply=True,
+    direct_send="employees who wrote to it before",
+    group_send="groups in which it was mentioned before",
+    send_later="to chats it knows",
+    human_confirmation=False,
+    deadline_s=5.0,  # of the welcome and of a card's update; an answer has 24 hours
+    passive_parts=frozenset(),  # nothing travels in an HTTP response
+    passive_events=frozenset(),
+    later=Route.CONNECTION,
+    active_parts=frozenset(
+        {"text", "markdown", "image", "voice", "video", "file", "template_card", "card_update"}
+    ),
+    text_limit_bytes=20_480,
+    markdown_limit_bytes=20_480,
+    most_articles=8,
+    joins_texts=True,
+    rates=(Rate(30, _MINUTE_MS), Rate(1000, _HOUR_MS)),
+    answer_for_ms=24 * _HOUR_MS,
+    concurrency=8,
+)
+
+WECOM_ROBOT = Abilities(
+    name="wecom_robot",
+    group_sight=Sight.NOTHING,
+    direct_messages="",
+    join_events=(),
+    inviter="",
+    group_reply=False,
+    direct_send="",
+    group_send="the one internal group it was added to",
+    send_later="any time",
+    human_confirmation=False,
+    deadline_s=0.0,
+    passive_parts=frozenset(),
+    passive_events=frozenset(),
+    later=Route.ACTIVE,
+    active_parts=frozenset({"text", "markdown", "image", "voice", "file", "news", "template_card"}),
+    text_limit_bytes=2048,
+    markdown_limit_bytes=4096,
+    most_articles=8,
+    mentions=True,
+    rates=(Rate(20, _MINUTE_MS, Scope.CHANNEL),),
+    concurrency=1,
+)
+
 WECHAT_OA = Abilities(
-    kind="wechat_oa",
+    name="wechat_oa",
     group_sight=Sight.NOTHING,  # there are no groups of any kind
     direct_messages="followers",
     join_events=("subscribe", "unsubscribe"),
     inviter="scene of the QR code",
     group_reply=False,
+    direct_send="followers",
+    group_send="",
+    send_later="within 48 h of their last message, at most 5 messages",
     human_confirmation=False,
     deadline_s=5.0,
-    passive_parts=_EVERY_PART,
+    passive_parts=_PASSIVE_PARTS,
     passive_events=frozenset(
         {"subscribe", "scan", "location_report", "location_select"}
         | {"menu_click", "menu_view", "scan_code", "pictures"}
     ),
     later=Route.WINDOW,
-    active_parts=_EVERY_PART,
+    active_parts=_PASSIVE_PARTS | {"mini_program"},
     text_limit_bytes=2048,
+    markdown_limit_bytes=2048,
     most_articles=1,
     windows=(
         Window("message", 5, 48 * _HOUR_MS),
@@ -150,55 +293,74 @@ WECHAT_OA = Abilities(
     ),
 )
 
-ABILITIES: dict[str, Abilities] = {row.kind: row for row in (WECOM_APP, WECHAT_OA)}
+ABILITIES: dict[str, Abilities] = {
+    row.name: row
+    for row in (
+        WECOM_APP, WECOM_APP_GROUP, WECOM_AIBOT, WECOM_AIBOT_CONNECTION, WECOM_ROBOT, WECHAT_OA,
+    )
+}  # fmt: skip
+"""Every row by its name."""
 
 
-def abilities(kind: str) -> Abilities:
-    """Return the row of a kind of channel.
+@dataclass(frozen=True, slots=True)
+class ChannelAbilities:
+    """The rows of one configured channel, with its own limits: in direct chats, and in groups.
+
+    Attributes:
+        kind: As the configuration names it.
+        direct: What holds in a direct chat; None where the channel has none.
+        group: What holds in a group; None where the channel has none.
+        can_send: Whether the channel has what its own calls need (a secret, a key).
+    """
+
+    kind: str
+    direct: Abilities | None
+    group: Abilities | None
+    can_send: bool
+
+    def row(self, group_id: str) -> Abilities | None:
+        """Return what holds where a message goes."""
+        return self.group if group_id else self.direct
+
+    def later(self, group_id: str) -> Route:
+        """Return the way of what goes in no HTTP response; NONE: it will be listed as undeliverable."""
+        row = self.row(group_id)
+        return row.later if row is not None and self.can_send else Route.NONE
+
+
+_ROWS: dict[str, tuple[Abilities | None, Abilities | None]] = {
+    "wecom_app": (WECOM_APP, WECOM_APP_GROUP),
+    "wecom_aibot": (WECOM_AIBOT, WECOM_AIBOT),
+    "wecom_aibot long_connection": (WECOM_AIBOT_CONNECTION, WECOM_AIBOT_CONNECTION),
+    "wecom_robot": (None, WECOM_ROBOT),
+    "wechat_oa": (WECHAT_OA, None),
+}
+
+
+def channel_abilities(
+    kind: str,
+    *,
+    long_connection: bool = False,
+    can_send: bool = True,
+    limits: Mapping[int, int] | None = None,
+) -> ChannelAbilities:
+    """Return the rows of a channel; `limits` are its own counts by length of time in milliseconds.
 
     Raises:
         KeyError: No such kind.
     """
-    return ABILITIES[kind]
+    direct, group = _ROWS[f"{kind} long_connection" if long_connection else kind]
+    return ChannelAbilities(kind, _limited(direct, limits), _limited(group, limits), can_send)
 
 
-def route_after_deadline(kind: str, *, has_secret: bool) -> Route:
-    """Return the way of an answer that missed the soft deadline; NONE: it will be listed as undeliverable.
+def _limited(row: Abilities | None, limits: Mapping[int, int] | None) -> Abilities | None:
+    if row is None or not limits:
+        return row
+    own = Scope.CHANNEL if row is WECOM_ROBOT else Scope.RECEIVER
+    kept = tuple(rate for rate in row.rates if rate.scope is not own or rate.per_ms not in limits)
+    return replace(row, rates=(*kept, *(Rate(most, per_ms, own) for per_ms, most in limits.items())))
 
-    Calls need an access token and so the channel's secret.
-    """
-    row = ABILITIES.get(kind)
-    return row.later if row is not None and has_secret else Route.NONE
 
-
-def takes_passive_reply(kind: str, content_name: str, *, is_message: bool) -> bool:
+def takes_passive_reply(row: Abilities, content_name: str, *, is_message: bool) -> bool:
     """Whether the platform shows an answer in the HTTP response to this message or report."""
-    row = ABILITIES[kind]
     return bool(row.passive_parts) and (is_message or content_name in row.passive_events)
-
-
-@dataclass(frozen=True, slots=True)
-class Division:
-    """A reply, divided: what goes in the HTTP response, and what goes out as a delivery after it."""
-
-    passive: Part | None
-    rest: tuple[Part, ...]
-
-
-REST_DELAY_MS = 1500
-"""How long the rest of a reply waits, so that the person reads the HTTP response first."""
-
-
-def divide(parts: Iterable[Part], kind: str, *, inline: bool) -> Division:
-    """Cut a reply to the platform's limits and choose its ways.
-
-    `inline` says whether an HTTP response can still carry one part.
-
-    The parts keep their order: only the first can go in the response, so where its kind cannot be passive
-    all go as a delivery.
-    """
-    row = ABILITIES[kind]
-    fitted = fit_parts(parts, text_limit_bytes=row.text_limit_bytes, most_articles=row.most_articles)
-    if inline and fitted and fitted[0].kind in row.passive_parts:
-        return Division(fitted[0], fitted[1:])
-    return Division(None, fitted)

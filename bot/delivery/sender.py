@@ -16,6 +16,7 @@ import structlog
 from bot.clock import Clock
 from bot.delivery.client import ActiveClient
 from bot.delivery.courier import Courier, Observer, Patience
+from bot.delivery.routes import ChannelAbilities
 from bot.errors import StoreUnavailableError
 from bot.storage.redis.deliveries import Delivery, DeliveryStore
 from bot.storage.redis.pacing import PaceStore
@@ -36,18 +37,25 @@ class Sender:
         deliveries: DeliveryStore,
         pace: PaceStore,
         clients: Mapping[str, ActiveClient],
+        abilities: Mapping[str, ChannelAbilities],
         clock: Clock,
         *,
         on_outcome: Observer = _ignore,
         patience: Patience | None = None,
+        lane: str = "",
         poll_s: float = 0.2,
         most_at_once: int = 64,
         random: Random | None = None,
     ) -> None:
-        """Send through `clients` by channel; a channel that is not among them has no route."""
+        """Send through `clients` by channel; a channel that is not among them has no route.
+
+        `abilities` are those of every channel. `lane` names the channel whose long connection this process
+        holds: the sender then carries that channel's own lane and nothing else.
+        """
         self._deliveries = deliveries
         self._clock = clock
         self._patience = patience or Patience()
+        self._lane = lane
         self._poll_s = poll_s
         self._most_at_once = most_at_once
         self._random = random or Random()  # noqa: S311 - spreads waits, guards nothing
@@ -55,6 +63,7 @@ class Sender:
             deliveries,
             pace,
             clients,
+            abilities,
             clock,
             patience=self._patience,
             on_outcome=on_outcome,
@@ -102,7 +111,7 @@ class Sender:
         if room <= 0:
             return True
         now_ms = self._clock.now_ms()
-        due, _ = await asyncio.gather(self._deliveries.due(now_ms), self._courier.learn_blocks())
+        due, _ = await asyncio.gather(self._deliveries.due(now_ms, self._lane), self._courier.learn_blocks())
         if not due:
             return False
         self._random.shuffle(due)  # no shard is always the last to be served
@@ -110,7 +119,7 @@ class Sender:
         claims = []
         for index, (shard, count) in enumerate(due):
             share = min(count, max(1, room // (len(due) - index)))
-            claims.append(self._deliveries.claim(shard, now_ms, until_ms, share))
+            claims.append(self._deliveries.claim(shard, now_ms, until_ms, share, self._lane))
             room -= share
             if room <= 0:
                 break

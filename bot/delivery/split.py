@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
-
-from bot.model import News, Part, Text
 
 _ZWJ = "\u200d"
 _NO_CUT, _BETWEEN, _WORD, _SENTENCE, _LINE = range(5)
@@ -40,26 +37,6 @@ def split_text(text: str, limit_bytes: int) -> list[str]:
         pieces.append(text[start:end])
         start = end
     return pieces
-
-
-def fit_parts(parts: Iterable[Part], *, text_limit_bytes: int, most_articles: int) -> tuple[Part, ...]:
-    """Return `parts` cut to what a platform takes: texts by bytes, news by number of articles.
-
-    Pieces of text that hold nothing but white space are left out, since platforms refuse them.
-    """
-    fitted: list[Part] = []
-    for part in parts:
-        if isinstance(part, Text):
-            fitted += [Text(piece) for piece in split_text(part.text, text_limit_bytes) if piece.strip()]
-        elif isinstance(part, News):
-            articles = part.articles
-            fitted += [
-                News(articles[first : first + most_articles])
-                for first in range(0, len(articles), most_articles)
-            ]
-        else:
-            fitted.append(part)
-    return tuple(fitted)
 
 
 def _end_of_piece(text: str, start: int, limit_bytes: int) -> int:

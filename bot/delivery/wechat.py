@@ -10,9 +10,8 @@ import aiohttp
 from bot.clock import Clock
 from bot.delivery.authorized import AuthorizedApi
 from bot.delivery.body import message_body
-from bot.delivery.client import SendReceipt
+from bot.delivery.client import Receiver, SendReceipt
 from bot.delivery.http import HttpStatusError, VendorApi
-from bot.delivery.routes import WECHAT_OA
 from bot.delivery.tokens import AccessTokens, Fetch, Fetched, fingerprint, read_token
 from bot.errors import PlatformApiError
 from bot.model import Part
@@ -28,7 +27,7 @@ _NOT_SERVED_ERRCODE = 48001
 class WechatClient:
     """One Official Account."""
 
-    kind = WECHAT_OA.kind
+    kind = "wechat_oa"
 
     def __init__(
         self,
@@ -54,7 +53,7 @@ class WechatClient:
         )
         self._api = AuthorizedApi(api, access, refused_codes=frozenset({40001, 40014, 41001, 42001}))
 
-    async def send(self, user_id: str, part: Part, *, guard: bool = False) -> SendReceipt:  # noqa: ARG002
+    async def send(self, receiver: Receiver, part: Part, *, guard: bool = False) -> SendReceipt:  # noqa: ARG002
         """Send one part to one follower; the platform drops no duplicates, so `guard` has no effect.
 
         Raises:
@@ -62,7 +61,7 @@ class WechatClient:
             PlatformUnreachableError: No usable answer; the part may have been sent.
             StoreUnavailableError: The access token could not be looked up; nothing was sent.
         """
-        answer = await self._api.post(_SEND, {"touser": user_id, **message_body(part)})
+        answer = await self._api.post(_SEND, {"touser": receiver.user_id, **message_body(part)})
         return SendReceipt(str(answer.get("msgid", "")))
 
     async def close(self) -> None:
@@ -80,12 +79,12 @@ def _fetch(api: VendorApi, app_id: str, secret: str) -> Fetch:
     async def stable(*, force: bool) -> Fetched:
         body = {"grant_type": "client_credential", "appid": app_id, "secret": secret, "force_refresh": force}
         answer = await api.post(_STABLE_TOKEN, {}, body, secrets=(secret,))
-        return read_token(answer, platform=WECHAT_OA.kind, endpoint=_STABLE_TOKEN)
+        return read_token(answer, platform=WechatClient.kind, endpoint=_STABLE_TOKEN)
 
     async def older() -> Fetched:
         query = {"grant_type": "client_credential", "appid": app_id, "secret": secret}
         answer = await api.get(_TOKEN, query, secrets=(secret,))
-        return read_token(answer, platform=WECHAT_OA.kind, endpoint=_TOKEN, legacy=True)
+        return read_token(answer, platform=WechatClient.kind, endpoint=_TOKEN, legacy=True)
 
     async def fetch(refused: str, legacy: bool) -> Fetched:  # noqa: FBT001 - the shape of Fetch
         if legacy:

@@ -12,7 +12,7 @@ import aiohttp
 from bot.clock import Clock
 from bot.delivery.authorized import AuthorizedApi
 from bot.delivery.body import message_body
-from bot.delivery.client import NotReachedError, SendReceipt
+from bot.delivery.client import NotReachedError, Receiver, SendReceipt
 from bot.delivery.http import VendorApi
 from bot.delivery.routes import WECOM_APP
 from bot.delivery.tokens import AccessTokens, Fetch, Fetched, fingerprint, read_token
@@ -27,7 +27,7 @@ _DUPLICATES_S = WECOM_APP.drops_duplicates_ms // 1000
 class WecomClient:
     """One app of one company."""
 
-    kind = WECOM_APP.kind
+    kind = "wecom_app"
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class WecomClient:
         )
         self._api = AuthorizedApi(api, access, refused_codes=frozenset({40014, 42001}))
 
-    async def send(self, user_id: str, part: Part, *, guard: bool = False) -> SendReceipt:
+    async def send(self, receiver: Receiver, part: Part, *, guard: bool = False) -> SendReceipt:
         """Send one part to one member; `guard` lets the platform drop an equal one of the last four hours.
 
         The platform compares contents, not ids: see `PaceStore.ask` for when that is wanted.
@@ -66,7 +66,7 @@ class WecomClient:
             PlatformUnreachableError: No usable answer; the part may have been sent.
             StoreUnavailableError: The access token could not be looked up; nothing was sent.
         """
-        body: dict[str, Any] = {"touser": user_id, "agentid": self._agent_id, **message_body(part)}
+        body: dict[str, Any] = {"touser": receiver.user_id, "agentid": self._agent_id, **message_body(part)}
         if guard:
             body |= {"enable_duplicate_check": 1, "duplicate_check_interval": _DUPLICATES_S}
         answer = await self._api.post(_SEND, body)
@@ -86,6 +86,6 @@ def _fetch(api: VendorApi, corp_id: str, secret: str) -> Fetch:
     async def fetch(_refused: str, _legacy: bool) -> Fetched:  # noqa: FBT001 - the shape of Fetch
         query = {"corpid": corp_id, "corpsecret": secret}
         answer = await api.get(_GET_TOKEN, query, secrets=(secret,))
-        return read_token(answer, platform=WECOM_APP.kind, endpoint=_GET_TOKEN)
+        return read_token(answer, platform=WecomClient.kind, endpoint=_GET_TOKEN)
 
     return fetch

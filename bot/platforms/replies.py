@@ -54,6 +54,7 @@ def _body(part: Part) -> str:
             f"<Video><MediaId>{_cdata(part.media_id)}</MediaId><Title>{_cdata(part.title)}</Title>"
             f"<Description>{_cdata(part.description)}</Description></Video>"
         )
+    assert isinstance(part, News), "routes.py lets nothing else through"
     return _news(part)
 
 

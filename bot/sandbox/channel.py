@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from bot.errors import RefusedError
+
 if TYPE_CHECKING:
-    from bot.config import WechatOaChannel, WecomAppChannel
+    from bot.config import Channel
 
 Kind = Literal["wecom_app", "wechat_oa"]
 Mode = Literal["plain", "compatible", "encrypted"]
@@ -39,8 +41,10 @@ class SandboxChannel:
     mode: Mode = "encrypted"
 
     @classmethod
-    def from_config(cls, channel: WecomAppChannel | WechatOaChannel) -> SandboxChannel:
+    def from_config(cls, channel: Channel) -> SandboxChannel:
         """Return the sandbox's side of one configured channel."""
+        if channel.kind not in ("wecom_app", "wechat_oa"):
+            raise RefusedError(f"the sandbox does not play {channel.kind}")
         token = channel.token.get_secret_value()
         key = channel.encoding_aes_key.get_secret_value()
         secret = channel.secret.get_secret_value()

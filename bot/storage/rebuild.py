@@ -44,6 +44,7 @@ from bot.storage.redis.check_ins import (
     make_up_memory_ms,
 )
 from bot.storage.redis.client import RedisClient
+from bot.storage.redis.deliveries import due_key
 from bot.storage.redis.inbox import COUNTERS_KEPT_MS, NO_GROUP
 from bot.storage.redis.key_scan import members_in_redis
 from bot.storage.redis.keys import Keys
@@ -247,12 +248,16 @@ class _Rebuild:
             "member": delivery.member, "cause": delivery.cause, "state": delivery.state,
             "route": delivery.route, "reason": delivery.reason, "attempts": delivery.attempts,
             "created_at_ms": delivery.created_at_ms, "updated_at_ms": delivery.updated_at_ms,
-            "parts": delivery.parts, "next_part": delivery.next_part,
+            "parts": delivery.parts, "next_part": delivery.next_part, "group_id": delivery.group_id,
+            "useful_until_ms": delivery.useful_until_ms, "feature": delivery.feature,
+            "answer_to": delivery.answer_to,
         }  # fmt: skip
+        due = due_key(prefix, delivery.route, delivery.channel)
         return (
-            [f"{prefix}delivery:{delivery.id}", f"{prefix}due", f"{prefix}due:order"],
+            [f"{prefix}delivery:{delivery.id}", due, f"{due}:order"],
             [
                 delivery.id, self.now_ms, delivery.created_at_ms, delivery.channel, delivery.user_id,
+                delivery.group_id,
                 *(part for pair in fields.items() for part in pair),
             ],
         )  # fmt: skip

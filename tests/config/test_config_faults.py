@@ -94,7 +94,10 @@ def test_an_unknown_kind_is_answered_with_all_kinds_and_the_rest_of_the_channel_
 ) -> None:
     faults = file.faults("channels:\n  - {name: a, kind: wecom_ap}\n  - {name: b, kind: telegram}\n  - {}")
     cures = {fault.path: fault.cure for fault in faults}
-    assert cures["channels[0].kind"] == "valid: wecom_app, wechat_oa; did you mean wecom_app?"
+    assert (
+        cures["channels[0].kind"]
+        == "valid: wecom_app, wecom_aibot, wecom_robot, wechat_oa; did you mean wecom_app?"
+    )
     assert cures["channels[1].kind"] == "valid: wecom_app, wechat_oa"
     assert cures["channels[2].kind"] == "write kind: and its value, one of wecom_app, wechat_oa"
     assert {"channels[0].corp_id", "channels[0].token"} <= cures.keys()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bot.config import StoreUrl, load_config
+from bot.config import StoreUrl, WechatOaChannel, WecomAppChannel, load_config
 from bot.errors import ConfigError
 from tests.config.conftest import GOOD_AES_KEY, ConfigFile
 
@@ -67,6 +67,7 @@ def everything_said(path: Path, environ: dict[str, str]) -> str:
 def test_the_good_file_is_good(file: ConfigFile) -> None:
     """Otherwise the tests below would look at nothing."""
     config = file.load(GOOD)
+    assert isinstance(config.channels[1], WecomAppChannel | WechatOaChannel)
     assert config.channels[1].token.get_secret_value() == SECRET
     assert SECRET in config.storage.redis.get_secret_value()
     assert SECRET not in everything_said(file.path, {})

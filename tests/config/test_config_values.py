@@ -86,6 +86,7 @@ def test_what_comes_out_of_a_variable_is_not_expanded_again(file: ConfigFile, ap
     file.environ |= {"A": "${B}", "B": "never"}
     secret = "x$${B}${A}!file"  # `$${` is the way to write `${`
     (channel,) = file.load(f"channels:\n  - {app_line.replace('s3cr3t', f'{secret!r}')}\n").channels
+    assert isinstance(channel, WecomAppChannel)
     assert channel.secret.get_secret_value() == "x${B}${B}!file"
 
 
@@ -98,6 +99,7 @@ def test_a_file_gives_its_content_without_one_line_break_at_the_end(
     file.environ["WHICH"] = "app"
     line = app_line.replace("s3cr3t", '!file "keys/${WHICH}.txt"')
     (channel,) = file.load(f"channels:\n  - {line}\n").channels
+    assert isinstance(channel, WecomAppChannel)
     assert channel.secret.get_secret_value() == "${NOT_EXPANDED}"
 
 
@@ -169,6 +171,7 @@ def test_a_secret_may_be_empty_on_purpose_and_a_plain_account_needs_no_key(file:
     (channel,) = file.load(
         "channels: [{name: oa, kind: wechat_oa, app_id: wx1, secret: '', token: t, mode: plain}]"
     ).channels
+    assert isinstance(channel, WechatOaChannel)
     assert channel.secret.get_secret_value() == channel.encoding_aes_key.get_secret_value() == ""
 
 

@@ -22,7 +22,7 @@ from bot.storage.redis.deliveries import Delivery, DeliveryStore, encode_parts
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.pacing import PaceStore
 from bot.storage.redis.tokens import TokenStore
-from tests.delivery.vendor import SECRET, FakeVendor
+from tests.delivery.vendor import ABILITIES, SECRET, FakeVendor
 
 COMMUNITY = "milk"
 MEMORY_MS = 3 * 86_400_000
@@ -114,6 +114,7 @@ async def start(redis_url: str, keys: Keys, clock: FixedClock, vendor: FakeVendo
                 deliveries,
                 pace,
                 {"app": app, "oa": account},
+                ABILITIES,
                 clock,
                 on_outcome=lambda channel, outcome: outcomes.append((channel, outcome)),
                 random=Random(7),
@@ -156,7 +157,7 @@ async def rows(redis: RedisClient, keys: Keys) -> list[dict[str, str]]:
 
 def from_row(row: dict[str, str]) -> Delivery:
     """Return the delivery as SQL knows it."""
-    numbers = {"attempts", "created_at_ms", "updated_at_ms", "next_part"}
+    numbers = {"attempts", "created_at_ms", "updated_at_ms", "useful_until_ms", "next_part"}
     fields = {name: int(value) if name in numbers else value for name, value in row.items() if name != "kind"}
     return Delivery(**fields)  # type: ignore[arg-type]  # texts and numbers, told apart above
 

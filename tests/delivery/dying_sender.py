@@ -17,7 +17,7 @@ from bot.storage.redis.deliveries import DeliveryStore
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.pacing import PaceStore
 from bot.storage.redis.tokens import TokenStore
-from tests.delivery.vendor import SECRET
+from tests.delivery.vendor import ABILITIES, SECRET
 
 
 async def send(url: str, base: str, lease_ms: int, stop: asyncio.Event) -> None:
@@ -34,7 +34,9 @@ async def send(url: str, base: str, lease_ms: int, stop: asyncio.Event) -> None:
         }
         deliveries = DeliveryStore(redis, keys, memory_ms=60_000)
         patience = Patience(lease_ms=lease_ms, part_timeout_s=lease_ms / 2000)
-        sender = Sender(deliveries, PaceStore(redis, keys), clients, clock, patience=patience, poll_s=0.02)
+        sender = Sender(
+            deliveries, PaceStore(redis, keys), clients, ABILITIES, clock, patience=patience, poll_s=0.02
+        )
         await sender.run(stop)
     await redis.close()
 

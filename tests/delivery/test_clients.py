@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiohttp import web
 
-from bot.delivery.client import NotReachedError
+from bot.delivery.client import NotReachedError, Receiver
 from bot.delivery.http import RESPONSE_LIMIT_BYTES
 from bot.errors import PlatformApiError, PlatformUnreachableError
 from bot.model import Article, Image, News, Part, Text, Video, Voice
@@ -33,7 +33,7 @@ PARTS = [
 async def test_every_kind_of_part_is_sent_through_an_app(
     process: Process, vendor: FakeVendor, part: Part, kind: str, body: dict[str, object]
 ) -> None:
-    receipt = await process.app.send("ana", part)
+    receipt = await process.app.send(Receiver("ana"), part)
 
     assert receipt.message_id == "m1"
     (message,) = vendor.received
@@ -44,14 +44,14 @@ async def test_every_kind_of_part_is_sent_through_an_app(
 async def test_every_kind_of_part_is_sent_through_an_account(
     process: Process, vendor: FakeVendor, part: Part, kind: str, body: dict[str, object]
 ) -> None:
-    await process.account.send("oANA", part, guard=True)
+    await process.account.send(Receiver("oANA"), part, guard=True)
 
     (message,) = vendor.received
     assert message.whole == {"touser": "oANA", "msgtype": kind, kind: body}
 
 
 async def test_a_guarded_send_asks_the_app_to_drop_a_duplicate(process: Process, vendor: FakeVendor) -> None:
-    await process.app.send("ana", Text("x"), guard=True)
+    await process.app.send(Receiver("ana"), Text("x"), guard=True)
 
     assert vendor.received[0].whole["enable_duplicate_check"] == 1
     assert vendor.received[0].whole["duplicate_check_interval"] == 14_400
@@ -66,7 +66,7 @@ async def test_an_accepted_call_that_left_the_member_out_is_a_failure(
     vendor.faults.append(Fault(extra={field: "ana"}))
 
     with pytest.raises(NotReachedError) as caught:
-        await process.app.send("ana", Text("x"))
+        await process.app.send(Receiver("ana"), Text("x"))
 
     assert caught.value.reason == reason
 
@@ -91,7 +91,7 @@ async def test_an_unusable_answer_is_told_from_a_refusal(
     vendor.faults.append(fault)
 
     with pytest.raises(PlatformUnreachableError) as caught:
-        await process.app.send("ana", Text("x"))
+        await process.app.send(Receiver("ana"), Text("x"))
 
     assert caught.value.endpoint == "cgi-bin/message/send"
     assert vendor.token not in str(caught.value)
@@ -101,25 +101,25 @@ async def test_a_vendor_that_is_not_there_is_unreachable(start: Start) -> None:
     process = await start(base="http://127.0.0.1:1")
 
     with pytest.raises(PlatformUnreachableError, match="gettoken"):
-        await process.app.send("ana", Text("x"))
+        await process.app.send(Receiver("ana"), Text("x"))
 
 
 async def test_a_refusal_carries_the_vendor_s_code_and_text(process: Process, vendor: FakeVendor) -> None:
     vendor.faults.append(Fault(errcode=45002))
 
     with pytest.raises(PlatformApiError) as caught:
-        await process.account.send("oANA", Text("x"))
+        await process.account.send(Receiver("oANA"), Text("x"))
 
     assert (caught.value.platform, caught.value.errcode, caught.value.errmsg) == ("wechat_oa", 45002, "fault")
 
 
 async def test_the_vendor_s_text_is_short_and_without_the_token(process: Process, vendor: FakeVendor) -> None:
-    await process.app.send("ana", Text("x"))
+    await process.app.send(Receiver("ana"), Text("x"))
     token = vendor.token
     vendor.faults.append(Fault(raw=b'{"errcode":40058,"errmsg":"' + token.encode() + b"y" * 5000 + b'"}'))
 
     with pytest.raises(PlatformApiError) as caught:
-        await process.app.send("ana", Text("x"))
+        await process.app.send(Receiver("ana"), Text("x"))
 
     assert token[:20] not in str(caught.value)
     assert len(caught.value.errmsg) <= 200
@@ -141,7 +141,7 @@ async def test_a_redirect_does_not_carry_the_token_elsewhere(process: Process, v
     vendor.redirect_to = f"http://127.0.0.1:{runner.addresses[0][1]}/x"
 
     with pytest.raises(PlatformUnreachableError, match="302"):
-        await process.app.send("ana", Text("x"))
+        await process.app.send(Receiver("ana"), Text("x"))
 
     await runner.cleanup()
     assert elsewhere == []

@@ -6,9 +6,10 @@ from typing import get_args
 
 import pytest
 
+from bot.delivery.division import divide
 from bot.delivery.errcodes import SEND_RULES, TOKEN_RULES, Verdict, explain
 from bot.delivery.outcome import judge
-from bot.delivery.routes import ABILITIES, Route, abilities, divide, route_after_deadline, takes_passive_reply
+from bot.delivery.routes import ABILITIES, WECHAT_OA, WECOM_APP, Route, channel_abilities, takes_passive_reply
 from bot.errors import PlatformApiError
 from bot.model import Article, Image, News, Part, Report, Text
 
@@ -20,11 +21,10 @@ from bot.model import Article, Image, News, Part, Report, Text
         ("wechat_oa", True, Route.WINDOW),
         ("wecom_app", False, Route.NONE),
         ("wechat_oa", False, Route.NONE),
-        ("carrier_pigeon", True, Route.NONE),
     ],
 )
 def test_the_way_of_an_answer_that_missed_its_deadline(kind: str, *, has_secret: bool, route: Route) -> None:
-    assert route_after_deadline(kind, has_secret=has_secret) is route
+    assert channel_abilities(kind, can_send=has_secret).later("") is route
 
 
 def test_the_table_names_reports_and_parts_that_exist() -> None:
@@ -32,35 +32,35 @@ def test_the_table_names_reports_and_parts_that_exist() -> None:
     parts = {part.kind for part in get_args(Part)}
 
     for kind, row in ABILITIES.items():
-        assert abilities(kind) is row
+        assert row.name == kind
         assert row.passive_events <= reports
         assert row.passive_parts | row.active_parts <= parts
 
 
 def test_which_reports_take_an_answer() -> None:
-    assert takes_passive_reply("wecom_app", "text", is_message=True)
-    assert takes_passive_reply("wecom_app", "enter", is_message=False)
-    assert not takes_passive_reply("wechat_oa", "unsubscribe", is_message=False)
+    assert takes_passive_reply(WECOM_APP, "text", is_message=True)
+    assert takes_passive_reply(WECOM_APP, "enter", is_message=False)
+    assert not takes_passive_reply(WECHAT_OA, "unsubscribe", is_message=False)
 
 
 def test_the_first_piece_goes_in_the_response_and_the_rest_follows() -> None:
     parts = (Text("字" * 700), Image("m"))
 
-    inline = divide(parts, "wecom_app", inline=True)
+    inline = divide(parts, WECOM_APP, inline=True)
     assert inline.passive == Text("字" * 682)
     assert inline.rest == (Text("字" * 18), Image("m"))
 
-    late = divide(parts, "wecom_app", inline=False)
+    late = divide(parts, WECOM_APP, inline=False)
     assert late.passive is None
     assert late.rest == (Text("字" * 682), Text("字" * 18), Image("m"))
-    assert divide((), "wecom_app", inline=True).passive is None
+    assert divide((), WECOM_APP, inline=True).passive is None
 
 
 def test_news_are_cut_to_what_the_kind_takes() -> None:
     news = News(tuple(Article(str(number)) for number in range(10)))
 
-    assert [len(part.articles) for part in divide((news,), "wecom_app", inline=False).rest] == [8, 2]  # type: ignore[union-attr]
-    assert len(divide((news,), "wechat_oa", inline=False).rest) == 10
+    assert [len(part.articles) for part in divide((news,), WECOM_APP, inline=False).rest] == [8, 2]  # type: ignore[union-attr]
+    assert len(divide((news,), WECHAT_OA, inline=False).rest) == 10
 
 
 @pytest.mark.parametrize("kind", ["wecom_app", "wechat_oa"])

@@ -12,11 +12,12 @@ from redis import Redis
 from structlog.testing import capture_logs
 
 from bot.clock import FixedClock
+from bot.delivery.client import Receiver
 from bot.delivery.courier import Patience
-from bot.delivery.routes import ABILITIES
+from bot.delivery.routes import WECOM_APP, channel_abilities
 from bot.model import Image, Text
 from tests.delivery.conftest import Process, Start, delivery, from_row, until, waiting
-from tests.delivery.vendor import FakeVendor, Fault
+from tests.delivery.vendor import ABILITIES, FakeVendor, Fault
 
 
 async def test_a_delivery_of_several_parts_arrives_in_order(process: Process, vendor: FakeVendor) -> None:
@@ -168,8 +169,8 @@ async def test_a_channel_without_a_way_to_send_is_listed_at_once(process: Proces
 async def test_a_part_that_the_channel_cannot_send_is_listed(
     process: Process, vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    texts_only = replace(ABILITIES["wecom_app"], active_parts=frozenset({"text"}))
-    monkeypatch.setitem(ABILITIES, "wecom_app", texts_only)
+    texts_only = replace(WECOM_APP, active_parts=frozenset({"text"}))
+    monkeypatch.setitem(ABILITIES, "app", replace(channel_abilities("wecom_app"), direct=texts_only))
     await process.ask_for("d1", "one", Image("m"))
 
     await process.sender.run_once()
@@ -192,10 +193,10 @@ async def test_a_mistake_of_ours_stops_neither_the_others_nor_goes_on_for_ever(
 ) -> None:
     send = process.app.send
 
-    async def broken(user_id: str, part: Text, *, guard: bool = False) -> object:
-        if user_id == "ana":
+    async def broken(receiver: Receiver, part: Text, *, guard: bool = False) -> object:
+        if receiver.user_id == "ana":
             raise KeyError("x")
-        return await send(user_id, part, guard=guard)
+        return await send(receiver, part, guard=guard)
 
     monkeypatch.setattr(process.app, "send", broken)
     await process.ask_for("d1", "x")

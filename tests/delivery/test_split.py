@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.delivery import split
-from bot.delivery.split import fit_parts, split_text
+from bot.delivery.fit import fit_parts
+from bot.delivery.routes import WECOM_APP
+from bot.delivery.split import split_text
 from bot.model import Article, Image, News, Text
 
 CLUSTERS = [
@@ -103,7 +106,8 @@ def test_parts_are_fitted_and_blank_pieces_left_out() -> None:
     articles = tuple(Article(title=str(number)) for number in range(3))
 
     fitted = fit_parts(
-        [Text("字" * 5), Text("\n \n"), Image("m"), News(articles)], text_limit_bytes=9, most_articles=2
+        [Text("字" * 5), Text("\n \n"), Image("m"), News(articles)],
+        replace(WECOM_APP, text_limit_bytes=9, most_articles=2),
     )
 
     assert fitted == (Text("字字字"), Text("字字"), Image("m"), News(articles[:2]), News(articles[2:]))

@@ -11,7 +11,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from bot.clock import FixedClock
-from bot.delivery.client import ActiveClient
+from bot.delivery.client import ActiveClient, Receiver
 from bot.delivery.tokens import LOCK_MS
 from bot.errors import PlatformApiError, PlatformUnreachableError
 from bot.model import Text
@@ -24,7 +24,7 @@ HELLO = Text("hello")
 
 async def send(process: Process, channel: str, text: str = "hello") -> None:
     client: ActiveClient = process.app if channel == "app" else process.account
-    await client.send("ana", Text(text))
+    await client.send(Receiver("ana"), Text(text))
 
 
 @pytest.mark.parametrize(("channel", "call"), [("app", "gettoken"), ("oa", "stable_token")])

@@ -11,7 +11,9 @@ import orjson
 from aiohttp import web
 
 from bot.clock import Clock
+from bot.delivery.routes import channel_abilities
 
+ABILITIES = {"app": channel_abilities("wecom_app"), "oa": channel_abilities("wechat_oa")}
 SECRET = "the-secret-of-the-account"
 _MINUTE_MS, _HOUR_MS = 60_000, 3_600_000
 

@@ -91,7 +91,7 @@ def test_the_channels_table_has_the_platforms_limits() -> None:
     assert [_numbers(cell) for cell in rows["one text at most"]] == [[TEXT_LIMIT_BYTES]] * 2
     assert [_numbers(cell) for cell in rows["answer"]] == [[WECOM_APP.deadline_s], [WECHAT_OA.deadline_s]]
 
-    minute, hour = WECOM_APP.rates
+    minute, hour = WECOM_APP.rates[:2]
     by_message = next(window for window in WECHAT_OA.windows if window.act == "message")
     assert [_numbers(cell) for cell in rows["answer later"]] == [
         [minute.most, hour.most],

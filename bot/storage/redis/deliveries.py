@@ -4,8 +4,11 @@ A delivery is created in the same step as the decision that asks for it (`script
 its community's shard while it is queued, and its every change goes to SQL through the outbox. When it ends,
 only its id stays in Redis for a while (`memory_ms`), so that a repeat of its cause does not send it again.
 
-Order: the deliveries of one receiver (channel and user) within one community are due one after the other,
-in the order of their creation.
+Order: the deliveries of one receiver (a chat group of a channel, else one person there) within one community
+are due one after the other, in the order of their creation.
+
+Lanes: a delivery that only the holder of a channel's long connection can carry waits in that channel's own
+lane (`due@<channel>`), where no other process looks for work; all others wait in `due`.
 
 Leases: claiming a delivery moves its due time to the end of the lease. That number is the proof of every
 later step (`held_ms`), because each claim sets a higher one; a sender that died is followed by any other when
@@ -19,18 +22,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
-import orjson
-
-from bot.model import Article, Image, News, Part, Text, Video, Voice
+from bot.part_codec import decode_parts, encode_parts
 from bot.storage.redis.client import RedisClient
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.link import Value
 
-_SIMPLE_PARTS: dict[str, type[Text | Image | Voice | Video]] = {
-    part.kind: part for part in (Text, Image, Voice, Video)
-}
+__all__ = [
+    "CONNECTION",
+    "Delivery",
+    "DeliveryStore",
+    "decode_parts",
+    "delivery_fields",
+    "due_key",
+    "encode_parts",
+]
+
+CONNECTION = "connection"
+"""The route of deliveries that only the holder of a long connection can carry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +50,16 @@ class Delivery:
         id: Unique over all communities, made from its cause.
         community: Community id.
         channel: Name of the channel it is sent through.
-        user_id: The receiver as the platform names them.
-        member: The receiver as the product names them, ``<channel>:<user_id>``.
+        user_id: The person it is for, as the platform names them; empty where it is for a whole group.
+        group_id: The chat group it goes to; empty where it goes to the person directly.
+        member: The person as the product names them, ``<channel>:<user_id>``, or empty.
         cause: The event id, or ``api:<request_id>``, that asked for it.
         route: Name of the route it takes (`bot/delivery/routes.py`), empty where the channel has none.
         created_at_ms: When it was asked for, Unix milliseconds.
+        useful_until_ms: When it is no longer worth sending, Unix milliseconds; 0 for never.
+        feature: What asked for it unprompted, a word such as ``api``; empty for an answer to somebody, which
+            quiet hours, frequency caps and opt-outs do not bind.
+        answer_to: What the platform gave to answer with (`bot.model.Event.answer_to`); a secret.
         parts: The parts as JSON (`encode_parts`), each small enough for the platform.
         state: queued, delivered or dead.
         reason: Why it is not delivered yet, or dead: a code of `bot/delivery/errcodes.py`; else empty.
@@ -64,6 +78,10 @@ class Delivery:
     route: str
     created_at_ms: int
     parts: str = field(repr=False)
+    group_id: str = ""
+    useful_until_ms: int = 0
+    feature: str = ""
+    answer_to: str = field(default="", repr=False)
     state: str = "queued"
     reason: str = ""
     attempts: int = 0
@@ -89,46 +107,9 @@ def delivery_fields(delivery: Delivery) -> tuple[Value, ...]:
     return tuple(value for item in row.items() for value in item)
 
 
-def encode_parts(parts: Sequence[Part]) -> str:
-    """Return parts as the JSON that is stored and shown: ``[{"kind": "text", "text": …}, …]``.
-
-    What UTF-8 cannot carry (half of a surrogate pair) becomes a question mark.
-    """
-    rows = [{"kind": part.kind, **asdict(part)} for part in parts]
-    try:
-        return orjson.dumps(rows).decode()
-    except orjson.JSONEncodeError:
-        return orjson.dumps(_encodable(rows)).decode()
-
-
-def decode_parts(encoded: str) -> tuple[Part, ...]:
-    """Return the parts that `encode_parts` wrote.
-
-    Raises:
-        ValueError: It is not such a text.
-    """
-    try:
-        return tuple(_part(row) for row in orjson.loads(encoded))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not a list of parts: {type(error).__name__}") from error
-
-
-def _part(row: dict[str, Any]) -> Part:
-    fields = dict(row)
-    kind = fields.pop("kind")
-    if kind == News.kind:
-        return News(tuple(Article(**article) for article in fields["articles"]))
-    return _SIMPLE_PARTS[kind](**fields)
-
-
-def _encodable(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {name: _encodable(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_encodable(item) for item in value]
-    return value
+def due_key(prefix: str, route: str, channel: str) -> str:
+    """Return the sorted set a delivery waits in; `prefix` is its shard's (`Keys.prefix`)."""
+    return f"{prefix}due@{channel}" if route == CONNECTION else f"{prefix}due"
 
 
 class DeliveryStore:
@@ -144,14 +125,12 @@ class DeliveryStore:
     async def create(self, delivery: Delivery, due_ms: int) -> bool:
         """Queue a delivery; False when its id exists or was finished a short while ago."""
         args = (delivery.id, due_ms, *delivery_fields(delivery))
-        return await self._act("delivery_create", delivery.community, delivery.id, args)
+        return await self._act("delivery_create", delivery, args)
 
     async def resend(self, delivery: Delivery, now_ms: int) -> bool:
         """Queue a dead delivery again, as SQL knows it, from its first unsent part; False unless dead."""
         fields = delivery_fields(replace(delivery, updated_at_ms=now_ms))
-        return await self._act(
-            "delivery_resend", delivery.community, delivery.id, (delivery.id, now_ms, *fields)
-        )
+        return await self._act("delivery_resend", delivery, (delivery.id, now_ms, *fields))
 
     async def get(self, community: str, delivery_id: str) -> Delivery | None:
         """Return a queued delivery; None when there is none or it has ended (its history is SQL's)."""
@@ -160,19 +139,24 @@ class DeliveryStore:
 
     # ------------------------------------------------------------ for senders
 
-    async def due(self, now_ms: int) -> list[tuple[int, int]]:
-        """Return (shard, how many are due) of every shard that has any; one shared round trip."""
+    async def due(self, now_ms: int, lane: str = "") -> list[tuple[int, int]]:
+        """Return (shard, how many are due) of every shard that has any; one shared round trip.
+
+        `lane` names the channel whose long connection this process holds; empty is the common lane.
+        """
         counts = await asyncio.gather(
             *(
-                self._redis.call("ZCOUNT", self._due(shard), "-inf", now_ms)
+                self._redis.call("ZCOUNT", self._due(shard, lane), "-inf", now_ms)
                 for shard in range(self._keys.shards)
             )
         )
         return [(shard, count) for shard, count in enumerate(counts) if count]
 
-    async def claim(self, shard: int, now_ms: int, until_ms: int, most: int) -> list[Delivery]:
+    async def claim(
+        self, shard: int, now_ms: int, until_ms: int, most: int, lane: str = ""
+    ) -> list[Delivery]:
         """Claim up to `most` due deliveries of a shard; the lease ends at `until_ms`, after `now_ms`."""
-        ids = await self._redis.script("delivery_claim", [self._due(shard)], [now_ms, until_ms, most])
+        ids = await self._redis.script("delivery_claim", [self._due(shard, lane)], [now_ms, until_ms, most])
         records = await asyncio.gather(
             *(
                 self._redis.call("HGETALL", self._keys.of_shard(shard, f"delivery:{id_.decode()}"))
@@ -185,7 +169,7 @@ class DeliveryStore:
 
     async def hold(self, delivery: Delivery, held_ms: int, until_ms: int) -> bool:
         """Renew the lease, or give the delivery back until `until_ms`; False when the lease is another's."""
-        keys = [f"{self._keys.prefix(delivery.community)}due"]
+        keys = [due_key(self._keys.prefix(delivery.community), delivery.route, delivery.channel)]
         return bool(await self._redis.script("delivery_hold", keys, [delivery.id, held_ms, until_ms]))
 
     async def part_sent(
@@ -193,37 +177,37 @@ class DeliveryStore:
     ) -> bool:
         """Count part number `part` (from 0) as sent and renew the lease; False when that is another's."""
         args = (delivery.id, held_ms, until_ms, part, now_ms)
-        return await self._act("delivery_part", delivery.community, delivery.id, args, ordered=False)
+        return await self._act("delivery_part", delivery, args, ordered=False)
 
     async def retry_later(
         self, delivery: Delivery, held_ms: int, due_ms: int, reason: str, now_ms: int, *, counts: bool
     ) -> bool:
         """Give it back until `due_ms`; `counts` adds an attempt. False when the lease is another's."""
         args = (delivery.id, held_ms, due_ms, reason, int(counts), now_ms)
-        return await self._act("delivery_retry", delivery.community, delivery.id, args, ordered=False)
+        return await self._act("delivery_retry", delivery, args, ordered=False)
 
     async def delivered(self, delivery: Delivery, parts: int, now_ms: int) -> bool:
         """End it: the platform has all `parts`, whoever holds the lease. False when it had ended."""
         args = (delivery.id, "", "delivered", "", parts, now_ms, self._memory_ms)
-        return await self._act("delivery_finish", delivery.community, delivery.id, args)
+        return await self._act("delivery_finish", delivery, args)
 
     async def dead(self, delivery: Delivery, held_ms: int, reason: str, next_part: int, now_ms: int) -> bool:
         """End it undelivered, listed with `reason`. False when it had ended or the lease is another's."""
         args = (delivery.id, held_ms, "dead", reason, next_part, now_ms, self._memory_ms)
-        return await self._act("delivery_finish", delivery.community, delivery.id, args)
+        return await self._act("delivery_finish", delivery, args)
 
     # ------------------------------------------------------------ keys
 
-    def _due(self, shard: int) -> str:
-        return self._keys.of_shard(shard, "due")
+    def _due(self, shard: int, lane: str) -> str:
+        return due_key(self._keys.of_shard(shard, ""), CONNECTION if lane else "", lane)
 
     async def _act(
-        self, script: str, community: str, delivery_id: str, args: Sequence[Value], *, ordered: bool = True
+        self, script: str, delivery: Delivery, args: Sequence[Value], *, ordered: bool = True
     ) -> bool:
-        prefix = self._keys.prefix(community)
-        stores = ("due", "due:order", "outbox") if ordered else ("due", "outbox")
-        keys = [f"{prefix}delivery:{delivery_id}", *(f"{prefix}{store}" for store in stores)]
-        return bool(await self._redis.script(script, keys, args))
+        prefix = self._keys.prefix(delivery.community)
+        due = due_key(prefix, delivery.route, delivery.channel)
+        stores = (due, f"{due}:order", f"{prefix}outbox") if ordered else (due, f"{prefix}outbox")
+        return bool(await self._redis.script(script, [f"{prefix}delivery:{delivery.id}", *stores], args))
 
 
 def _delivery(delivery_id: str, record: list[bytes]) -> Delivery | None:
@@ -235,4 +219,4 @@ def _delivery(delivery_id: str, record: list[bytes]) -> Delivery | None:
     return Delivery(id=delivery_id, **values, **numbers)  # type: ignore[arg-type]  # the rest are texts
 
 
-_NUMBERS = ("attempts", "created_at_ms", "updated_at_ms", "next_part", "queued_at_ms")
+_NUMBERS = ("attempts", "created_at_ms", "updated_at_ms", "useful_until_ms", "next_part", "queued_at_ms")

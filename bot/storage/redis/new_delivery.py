@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.storage.redis.deliveries import Delivery, delivery_fields
+from bot.storage.redis.deliveries import Delivery, delivery_fields, due_key
 from bot.storage.redis.link import Value
 
 
@@ -11,8 +11,10 @@ def delivery_keys(prefix: str, delivery: Delivery | None) -> tuple[str, str, str
 
     `prefix` is the shard's (`Keys.prefix`).
     """
-    identifier = "" if delivery is None else delivery.id
-    return (f"{prefix}delivery:{identifier}", f"{prefix}due", f"{prefix}due:order", f"{prefix}outbox")
+    if delivery is None:
+        return (f"{prefix}delivery:", f"{prefix}due", f"{prefix}due:order", f"{prefix}outbox")
+    due = due_key(prefix, delivery.route, delivery.channel)
+    return (f"{prefix}delivery:{delivery.id}", due, f"{due}:order", f"{prefix}outbox")
 
 
 def delivery_args(delivery: Delivery | None, due_ms: int) -> tuple[Value, ...]:

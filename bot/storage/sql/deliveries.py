@@ -18,7 +18,8 @@ _COLUMNS = deliveries.c
 _DELIVERY = (
     _COLUMNS.id, _COLUMNS.community, _COLUMNS.channel, _COLUMNS.user_id, _COLUMNS.member, _COLUMNS.cause,
     _COLUMNS.state, _COLUMNS.route, _COLUMNS.reason, _COLUMNS.attempts, _COLUMNS.created_at_ms,
-    _COLUMNS.updated_at_ms, _COLUMNS.parts, _COLUMNS.next_part,
+    _COLUMNS.updated_at_ms, _COLUMNS.parts, _COLUMNS.next_part, _COLUMNS.group_id, _COLUMNS.useful_until_ms,
+    _COLUMNS.feature, _COLUMNS.answer_to,
 )  # fmt: skip
 # By the instant of making, which never changes: a delivery that moves on keeps its place between two pages.
 _NEWEST_FIRST = (_COLUMNS.created_at_ms, _COLUMNS.id)
@@ -43,6 +44,10 @@ class Delivery:
         updated_at_ms: When it last changed.
         parts: What is said, JSON as delivery writes it; not in `repr`.
         next_part: Index of the first part that has not arrived.
+        group_id: The chat group it goes to, empty for a direct chat.
+        useful_until_ms: When it is no longer worth sending, Unix milliseconds; 0 for never.
+        feature: What asked for it unprompted, empty for an answer.
+        answer_to: What the platform gave to answer with; a secret.
     """
 
     id: str
@@ -59,6 +64,10 @@ class Delivery:
     updated_at_ms: int
     parts: str = field(repr=False)
     next_part: int
+    group_id: str
+    useful_until_ms: int
+    feature: str
+    answer_to: str = field(repr=False)
 
 
 class DeliveryHistory:

@@ -184,6 +184,11 @@ def _delivery_row(entry: DrainedEntry, position: int) -> Row:
         "updated_at_ms": _whole(fields, "updated_at_ms"),
         "parts": _text(fields, "parts"),
         "next_part": _whole(fields, "next_part"),
+        # Entries of an earlier version may still wait in the outbox without these.
+        "group_id": fields.get("group_id", ""),
+        "useful_until_ms": _whole(fields, "useful_until_ms") if fields.get("useful_until_ms") else 0,
+        "feature": fields.get("feature", ""),
+        "answer_to": fields.get("answer_to", ""),
         "position": position,
     }
 

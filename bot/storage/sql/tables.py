@@ -18,6 +18,7 @@ from sqlalchemy import (
     Dialect,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -199,9 +200,52 @@ deliveries = Table(
     _text("parts"),
     _whole("next_part"),
     _whole("position"),
+    _text("group_id"),
+    _whole("useful_until_ms"),
+    _text("feature"),
+    _text("answer_to"),
     Index("ix_deliveries_time", "created_at_ms", "id"),
     Index("ix_deliveries_state", "state", "created_at_ms", "id"),
     Index("ix_deliveries_community", "community", "created_at_ms", "id"),
+)
+
+# Who wants nothing unprompted: `receiver` is a member id, or `group:<channel>:<chat_id>`.
+opt_outs = Table(
+    "opt_outs",
+    metadata,
+    _text("community", primary_key=True),
+    _text("receiver", primary_key=True),
+    Column("opted_out", Boolean, nullable=False),
+    _whole("at_ms"),
+    _text("operator"),
+    _whole("position"),
+    sqlite_with_rowid=False,
+)
+
+# Chat groups; `origin` is seen (an event came from it) or made (by us, through the platform).
+chat_groups = Table(
+    "chat_groups",
+    metadata,
+    _text("community", primary_key=True),
+    _text("channel", primary_key=True),
+    _text("chat_id", primary_key=True),
+    _text("name"),
+    _text("origin"),
+    _whole("first_seen_ms"),
+    _whole("last_seen_ms"),
+    sqlite_with_rowid=False,
+)
+
+# Pictures, voice, video and files that replies name by digest (SHA-256, hex).
+blobs = Table(
+    "blobs",
+    metadata,
+    _text("digest", primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+    _text("content_type"),
+    _text("file_name"),
+    _whole("size_bytes"),
+    _whole("created_at_ms"),
 )
 
 api_tokens = Table(

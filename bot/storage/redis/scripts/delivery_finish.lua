@@ -13,11 +13,11 @@ local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
 if ARGV[2] ~= '' and (not score or tonumber(score) ~= tonumber(ARGV[2])) then return 0 end
 redis.call('HSET', KEYS[1], 'state', ARGV[3], 'reason', ARGV[4], 'next_part', ARGV[5], 'updated_at_ms', ARGV[6])
 delivery_row(KEYS[1], KEYS[4], ARGV[1])
-local owner = redis.call('HMGET', KEYS[1], 'place', 'channel', 'user_id')
+local owner = redis.call('HMGET', KEYS[1], 'place', 'channel', 'user_id', 'group_id')
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[3], owner[1])
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'state', ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[7])
-delivery_first(KEYS[2], owner[2] .. ':' .. owner[3])
+delivery_first(KEYS[2], delivery_receiver(owner[2], owner[3], owner[4]))
 return 1

@@ -1,8 +1,14 @@
 -- What every act on deliveries shares. A delivery is a hash; its fields are those of its outbox row, `place` and `queued_at_ms`.
--- '<due key>:order' is a sorted set, all scores 0, of '<channel>:<user_id>\31<creation>\31<due ms>\31<id>': the
--- deliveries of one receiver stand in it side by side in order of creation, and only the first of them is due.
+-- '<due key>:order' is a sorted set, all scores 0, of '<receiver>\31<creation>\31<due ms>\31<id>', the receiver being
+-- '<channel>:g:<group_id>' of a group, '<channel>:u:<user_id>' of a person in direct chat: the deliveries of one receiver stand in it side by side in order of creation, and only the first of them is due.
 local delivery_fields = {'community', 'channel', 'user_id', 'member', 'cause', 'state', 'route', 'reason',
-  'attempts', 'created_at_ms', 'updated_at_ms', 'parts', 'next_part'}
+  'attempts', 'created_at_ms', 'updated_at_ms', 'parts', 'next_part', 'group_id', 'useful_until_ms', 'feature', 'answer_to'}
+
+-- delivery_receiver(channel, user_id, group_id): who it goes to, as '<due key>:order' names them.
+local function delivery_receiver(channel, user_id, group_id)
+  if group_id and group_id ~= '' then return channel .. ':g:' .. group_id end
+  return channel .. ':u:' .. user_id
+end
 
 -- delivery_row(record_key, outbox_key, id): put the delivery as it is now on its way to SQL.
 local function delivery_row(record_key, outbox_key, id)
@@ -38,8 +44,8 @@ local function deliver(record_key, due_key, outbox_key, id, due_ms, fields)
   -- The stream's own ids are the order of creation; padded, they sort as text.
   local ms, count = string.match(entry, '^(%d+)-(%d+)$')
   local creation = string.rep('0', 15 - #ms) .. ms .. string.rep('0', 10 - #count) .. count
-  local owner = redis.call('HMGET', record_key, 'channel', 'user_id')
-  local receiver = owner[1] .. ':' .. owner[2]
+  local owner = redis.call('HMGET', record_key, 'channel', 'user_id', 'group_id')
+  local receiver = delivery_receiver(owner[1], owner[2], owner[3])
   local place = receiver .. '\31' .. creation .. '\31' .. due_ms .. '\31' .. id
   redis.call('HSET', record_key, 'place', place)
   redis.call('ZADD', due_key .. ':order', 0, place)
