@@ -137,8 +137,7 @@ class Line:
             lambda one, _: one.platform.open(one.query, one.body, now_ms),
             zip(callbacks, callbacks, strict=True),
         )
-        cases = _stage(lambda one, event: self._parts.case(one.platform, event, now_ms), opened)
-        known = _stage(lambda _, case: (case, _known_answer(case)), cases)
+        known = _stage(lambda one, event: self._route(one.platform, event, now_ms), opened)
         if known:
             taking = self._parts.stores.inbox.take_many(
                 [(case.ticket, answer) for _, (case, answer) in known], now_ms
@@ -146,6 +145,11 @@ class Line:
             task = asyncio.create_task(self._take(known, taking))
             self._turns.add(task)
             task.add_done_callback(self._turns.discard)
+
+    def _route(self, platform: Platform, event: Event, now_ms: int) -> tuple[Case, bytes]:
+        """Return the event's case, and its answer where that needs no state."""
+        case = self._parts.case(platform, event, now_ms)
+        return case, _known_answer(case)
 
     async def _take(
         self, turn: list[tuple[Callback, tuple[Case, bytes]]], taking: Awaitable[list[Taken | StoreError]]
