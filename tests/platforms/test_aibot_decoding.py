@@ -179,7 +179,8 @@ def test_a_message_is_known_by_its_id_and_an_event_by_all_it_says() -> None:
 def test_the_time_is_the_platforms_where_it_gives_one() -> None:
     assert event(msgtype="event", create_time=1_790_000_000).sent_at_ms == 1_790_000_000_000
     assert event(msgtype="event", create_time="1790000000").sent_at_ms == 1_790_000_000_000
-    for nonsense in (None, -1, 0, 10**12, 10**30, "soon", [], 1.5):
+    nonsenses: list[object] = [None, -1, 0, 10**12, 10**30, "soon", [], 1.5]
+    for nonsense in nonsenses:
         assert event(msgtype="text", create_time=nonsense).sent_at_ms == RECEIVED_AT_MS
 
 
