@@ -204,7 +204,7 @@ async def test_the_second_part_takes_the_address_and_the_third_is_listed_with_it
                 second = await scene.received(message)
                 assert second["template_card"]["main_title"] == {"title": "第二 a"}
                 row = await delivery(records, "ana", "dead")
-                assert (row["reason"], row["next_part"]) == ("answer_used", 2)
+                assert (row["reason"], row["next_part"]) == ("response_url_used", 2)
                 assert len(scene.addresses.posts) == 1
 
 
@@ -247,7 +247,7 @@ async def test_an_address_that_is_not_to_be_trusted_is_not_called(tmp_path: Path
             async with scene.deployment.records() as records, Line(server.base) as line:
                 click = scene.vendor.event("template_card_event", event_key="no", task_id="t")
                 assert await scene.ask(line, click | {"response_url": address}) == {}
-                assert (await delivery(records, "ana", "dead"))["reason"] == "answer_address"
+                assert (await delivery(records, "ana", "dead"))["reason"] == "response_url_untrusted"
 
 
 async def test_a_redirect_is_not_followed_and_the_address_is_in_no_log(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ async def test_an_answer_whose_receipt_is_lost_is_not_said_twice(tmp_path: Path)
                 click = scene.vendor.event("template_card_event", event_key="no", task_id="t")
                 assert await scene.ask(line, click) == {}
                 row = await delivery(records, "ana", "dead")
-                assert row["reason"] == "answer_unsure"
+                assert row["reason"] == "response_url_unsure"
                 assert len(scene.addresses.received) == 1
                 assert len(scene.addresses.refused) == 1
 
