@@ -27,7 +27,7 @@ class Polling:
         streams = platform.streams
         assert streams is not None, "only a platform with streams polls"
         now_ms = self._parts.clock.now_ms()
-        view = await self._parts.stores.streams.look(stream, now_ms)
+        view = await self._parts.stores.streams.look(platform.channel, stream, now_ms)
         finished = view.progress is not Progress.WORKING
         body = streams.render(stream, _shown(view, streams.texts), now_ms, query, finished=finished)
         if finished and view.owner:

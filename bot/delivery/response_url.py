@@ -24,6 +24,7 @@ from bot.platforms.wecom.card_json import card_json
 from bot.storage.redis.streams import AddressUse, AddressUses
 
 _ENDPOINT = "response_url"
+_SHORTEST_SECRET = 6
 
 
 class ResponseUrlClient:
@@ -55,7 +56,7 @@ class ResponseUrlClient:
         use = await self._uses.take(receiver.delivery_id, receiver.part_number)
         if use is AddressUse.TAKEN:
             raise self._not_reached("response_url_used")
-        secrets = (receiver.answer_to, url.raw_query_string, *url.query.values())
+        secrets = (receiver.answer_to, url.raw_query_string, *filter(_is_long, url.query.values()))
         api = VendorApi(self._session, platform=self.kind, api_base=str(url.origin()))
         try:
             await api.post_url(url, _ENDPOINT, body, secrets=secrets)
@@ -97,3 +98,8 @@ class ResponseUrlClient:
                     raise self._not_reached("unsendable") from error
             case _:
                 raise self._not_reached("unsendable")
+
+
+def _is_long(value: str) -> bool:
+    """Whether a value of the address is a secret; short ones are words that errors may have too."""
+    return len(value) >= _SHORTEST_SECRET

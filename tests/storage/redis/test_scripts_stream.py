@@ -86,7 +86,7 @@ async def test_while_the_handler_works_a_poll_shows_what_it_has_shown(live: Live
     happened = await deferred(live)
 
     async def look() -> StreamView:
-        return await streams(live).look(name(live, happened), NOW_MS)
+        return await streams(live).look("app", name(live, happened), NOW_MS)
 
     assert await look() == StreamView(Progress.WORKING, owner=OWNER)
     await streams(live).show(name(live, happened), "一半")
@@ -101,20 +101,20 @@ async def test_what_was_shown_before_the_event_was_late_is_not_lost(live: Live) 
     happened = event()
     await streams(live).show(name(live, happened), "早")
     await live.inbox.defer(live.ticket(happened), NOW_MS, LEASE_MS, b"the event", stream="working")
-    assert (await streams(live).look(name(live, happened), NOW_MS)).shown == "早"
+    assert (await streams(live).look("app", name(live, happened), NOW_MS)).shown == "早"
 
 
 async def test_what_was_shown_of_an_event_in_time_is_no_stream(live: Live) -> None:
     happened = event()
     await streams(live).show(name(live, happened), "早")
-    assert (await streams(live).look(name(live, happened), NOW_MS)).progress is Progress.ELSEWHERE
+    assert (await streams(live).look("app", name(live, happened), NOW_MS)).progress is Progress.ELSEWHERE
 
 
 async def test_a_poll_takes_the_only_part_and_that_is_the_delivery(live: Live) -> None:
     happened = await answered(live, "好了")
     said = StreamView(Progress.SAID, part=Text("好了"), owner=OWNER)
-    assert await streams(live).look(name(live, happened), NOW_MS + 1) == said
-    assert await streams(live).look(name(live, happened), NOW_MS + 2) == said
+    assert await streams(live).look("app", name(live, happened), NOW_MS + 1) == said
+    assert await streams(live).look("app", name(live, happened), NOW_MS + 2) == said
     rows = await live.outbox("delivery")
     assert [(row["state"], row["next_part"]) for row in rows] == [("queued", "0"), ("delivered", "1")]
     assert rows[-1]["updated_at_ms"] == str(NOW_MS + 1)
@@ -125,29 +125,31 @@ async def test_a_poll_takes_the_only_part_and_that_is_the_delivery(live: Live) -
 
 async def test_a_poll_takes_the_first_of_several_parts_and_the_rest_is_due_soon_after(live: Live) -> None:
     happened = await answered(live, "一", "二", "三")
-    assert (await streams(live).look(name(live, happened), NOW_MS + 1)).part == Text("一")
+    assert (await streams(live).look("app", name(live, happened), NOW_MS + 1)).part == Text("一")
     assert await claimed(live, NOW_MS + REST_DELAY_MS) == []
     [rest] = await claimed(live, NOW_MS + 1 + REST_DELAY_MS)
     assert (rest.id, rest.next_part, rest.state) == (answer_id(happened.id), 1, "queued")
-    assert (await streams(live).look(name(live, happened), NOW_MS + 2000)).part == Text("一")
+    assert (await streams(live).look("app", name(live, happened), NOW_MS + 2000)).part == Text("一")
 
 
 async def test_an_answer_waits_for_a_poll_and_then_goes_its_own_way(live: Live) -> None:
     happened = await answered(live, "好了")
     assert await claimed(live, NOW_MS + POLL_GRACE_MS - 1) == []
     [taken] = await claimed(live, NOW_MS + POLL_GRACE_MS)
-    assert (await streams(live).look(name(live, happened), NOW_MS + POLL_GRACE_MS)).progress is (
+    assert (await streams(live).look("app", name(live, happened), NOW_MS + POLL_GRACE_MS)).progress is (
         Progress.ELSEWHERE
     )
     assert await deliveries(live).delivered(taken, 1, NOW_MS + POLL_GRACE_MS)
-    assert (await streams(live).look(name(live, happened), NOW_MS + 60_000)).progress is Progress.ELSEWHERE
+    assert (
+        await streams(live).look("app", name(live, happened), NOW_MS + 60_000)
+    ).progress is Progress.ELSEWHERE
 
 
 async def test_an_answer_behind_another_of_its_receiver_can_be_taken_too(live: Live) -> None:
     first, second = await answered(live, "一"), await answered(live, "二", "三")
     third = await answered(live, "四")
-    assert (await streams(live).look(name(live, second), NOW_MS + 1)).part == Text("二")
-    assert (await streams(live).look(name(live, third), NOW_MS + 1)).part == Text("四")
+    assert (await streams(live).look("app", name(live, second), NOW_MS + 1)).part == Text("二")
+    assert (await streams(live).look("app", name(live, third), NOW_MS + 1)).part == Text("四")
     [head] = await claimed(live, NOW_MS + POLL_GRACE_MS)
     assert head.id == answer_id(first.id)
     assert await deliveries(live).delivered(head, 1, NOW_MS + POLL_GRACE_MS)
@@ -157,7 +159,7 @@ async def test_an_answer_behind_another_of_its_receiver_can_be_taken_too(live: L
 
 async def test_taking_the_first_answer_makes_the_receivers_next_one_due(live: Live) -> None:
     first, second = await answered(live, "一"), await answered(live, "二")
-    assert (await streams(live).look(name(live, first), NOW_MS + 1)).progress is Progress.SAID
+    assert (await streams(live).look("app", name(live, first), NOW_MS + 1)).progress is Progress.SAID
     [taken] = await claimed(live, NOW_MS + POLL_GRACE_MS)
     assert taken.id == answer_id(second.id)
 
@@ -168,38 +170,45 @@ async def test_an_answer_that_came_to_the_front_late_waits_for_the_poll_or_the_s
     [head] = await claimed(live, NOW_MS + POLL_GRACE_MS)
     assert head.id == answer_id(first.id)
     assert await deliveries(live).delivered(head, 1, NOW_MS + 30_000)
-    assert (await streams(live).look(name(live, second), NOW_MS + 30_000)).part == Text("二")
+    assert (await streams(live).look("app", name(live, second), NOW_MS + 30_000)).part == Text("二")
     assert await left(live) == []
 
 
 async def test_a_handler_with_nothing_to_say_ends_its_stream(live: Live) -> None:
     happened = await deferred(live)
     assert await live.late.finish("milk", happened.id)
-    assert (await streams(live).look(name(live, happened), NOW_MS)).progress is Progress.SILENT
+    assert (await streams(live).look("app", name(live, happened), NOW_MS)).progress is Progress.SILENT
 
 
 async def test_an_answer_no_stream_can_show_goes_its_own_way_at_once(live: Live) -> None:
     happened = await deferred(live)
     assert await live.late.finish("milk", happened.id, answer(happened, "好了"), NOW_MS, showable=False)
-    assert (await streams(live).look(name(live, happened), NOW_MS)).progress is Progress.ELSEWHERE
+    assert (await streams(live).look("app", name(live, happened), NOW_MS)).progress is Progress.ELSEWHERE
     assert len(await claimed(live, NOW_MS)) == 1
 
 
 async def test_one_answer_too_many_goes_its_own_way_at_once_whatever_repeats_say(live: Live) -> None:
     happened = await deferred(live, "apart")
     await live.inbox.defer(live.ticket(happened), NOW_MS, LEASE_MS, b"the event", stream="working")
-    assert (await streams(live).look(name(live, happened), NOW_MS)).progress is Progress.APART
+    assert (await streams(live).look("app", name(live, happened), NOW_MS)).progress is Progress.APART
     assert await live.late.finish("milk", happened.id, answer(happened, "好了"), NOW_MS)
     assert len(await claimed(live, NOW_MS)) == 1
-    assert (await streams(live).look(name(live, happened), NOW_MS)).progress is Progress.APART
+    assert (await streams(live).look("app", name(live, happened), NOW_MS)).progress is Progress.APART
 
 
 @pytest.mark.parametrize(
     "unknown", ["", "x", "0-", "8-" + "a" * 24, "0-" + "a" * 24, "0-" + "A" * 24, "-1-a"]
 )
 async def test_a_name_of_no_stream_is_answered_and_leaves_nothing(live: Live, unknown: str) -> None:
-    assert await streams(live).look(unknown, NOW_MS) == StreamView(Progress.ELSEWHERE)
+    assert await streams(live).look("app", unknown, NOW_MS) == StreamView(Progress.ELSEWHERE)
     assert [key async for keys in live.redis.scan("hq:*") for key in keys] == []
+
+
+async def test_a_channel_sees_its_own_streams_alone(live: Live) -> None:
+    happened = await answered(live, "好了")
+    for other in ("bot", "ap", "app:ana", ""):
+        assert await streams(live).look(other, name(live, happened), NOW_MS) == StreamView(Progress.ELSEWHERE)
+    assert (await streams(live).look("app", name(live, happened), NOW_MS)).part == Text("好了")
 
 
 # ---------------------------------------------------------------- all at once
@@ -212,7 +221,7 @@ async def test_fifty_polls_and_senders_at_once_one_way_gets_the_answer(processes
         happened = await answered(processes[0], "好了")
         now_ms = NOW_MS + POLL_GRACE_MS
         acts: list[Awaitable[StreamView | list[Delivery]]] = [
-            streams(processes[one % 4]).look(name(processes[0], happened), now_ms) for one in range(12)
+            streams(processes[one % 4]).look("app", name(processes[0], happened), now_ms) for one in range(12)
         ]
         acts.insert(number % 13, claimed(processes[number % 4], now_ms))
         words: set[Progress] = set()

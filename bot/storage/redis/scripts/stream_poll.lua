@@ -3,7 +3,7 @@
 -- KEYS[2]  record of the delivery         KEYS[3]  deliveries by due time
 -- KEYS[4]  deliveries of each receiver in order   KEYS[5]  outbox stream
 -- ARGV[1]  id of the delivery   ARGV[2]  now, Unix ms   ARGV[3]  how long the id of an ended delivery is kept, ms
--- ARGV[4]  when the parts after the first are due, Unix ms
+-- ARGV[4]  when the parts after the first are due, Unix ms   ARGV[5]  channel that polls: it sees its own streams
 -- returns  {word, text, owner}: {'working', text so far} | {'said', parts as JSON; the first is the answer}
 --          | {'silent'} | {'elsewhere'}: a sender has it, or nothing is known of it | {'apart'}
 -- dies here / comes twice: what was handed over is kept, and every later poll gets the same. A sender that claimed
@@ -12,7 +12,7 @@
 --@include deliver
 local state, text, owner, said = unpack(redis.call('HMGET', KEYS[1], 'state', 'text', 'owner', 'said'))
 owner = owner or ''
-if not state then return {'elsewhere', '', owner} end
+if not state or string.sub(owner, 1, #ARGV[5] + 1) ~= ARGV[5] .. ':' then return {'elsewhere', '', ''} end
 if state == 'said' then return {state, said, owner} end
 if state ~= 'ready' then return {state, text or '', owner} end
 
