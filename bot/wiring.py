@@ -37,6 +37,7 @@ from bot.routing.stores import Stores
 from bot.storage.drain import Drain
 from bot.storage.redis.check_ins import CheckIns
 from bot.storage.redis.client import RedisClient, connect
+from bot.storage.redis.conversations import Conversations
 from bot.storage.redis.deliveries import DeliveryStore
 from bot.storage.redis.inbox import Inbox
 from bot.storage.redis.keys import Keys
@@ -170,6 +171,7 @@ def _open_stores(
         ),
         points=Points(redis, keys, event_memory_ms=memory_ms),
         check_ins=CheckIns(redis, keys),
+        conversations=Conversations(redis),
         members=Members(redis, keys, event_memory_ms=memory_ms),
         keyword_gate=KeywordGate(redis, keys, event_memory_ms=memory_ms),
         drain=drain,

@@ -51,5 +51,7 @@ async def know_role(ctx: Context, following: Next) -> Reply | None:
     """Know whether the sender is a manager of the community, and keep managers' commands to managers."""
     ctx.is_manager = ctx.event.member_id in ctx.community.managers
     if ctx.for_managers and not ctx.is_manager:
-        return ctx.say("common.managers_only", command=ctx.word)
+        refusal = ctx.say("common.managers_only", command=ctx.word)
+        # Who lost the role in the middle of a conversation must not hear this until it expires.
+        return refusal if ctx.word else ctx.end(refusal)
     return await following(ctx)

@@ -7,7 +7,7 @@ answer, which then leaves with the event's first and only round trip.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,6 +31,7 @@ class Route(NamedTuple):
         word: The command word as it was registered; empty for other routes.
         rest: What followed the command word, as the member wrote it.
         for_managers: Whether only members with the manager role may do it.
+        step: The step of a conversation that this is an answer to; empty for other routes.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Route(NamedTuple):
     word: str = ""
     rest: str = ""
     for_managers: bool = False
+    step: str = ""
 
 
 NOBODY = Route("nobody")
@@ -57,6 +59,14 @@ class Command:
     for_managers: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of a conversation as registered; `takes` are the kinds of content it answers beside texts."""
+
+    route: Route
+    takes: frozenset[type[Content]]
+
+
 class Router:
     """The routes of one feature.
 
@@ -73,6 +83,7 @@ class Router:
         self.name = name
         self.commands: list[Command] = []
         self.finders: list[tuple[str, Finder]] = []
+        self.steps: list[Step] = []
         self.reports: list[tuple[type[Content], str, Handler]] = []
 
     def command(
@@ -92,6 +103,28 @@ class Router:
         def register(handler: Handler) -> Handler:
             name = f"{self.name}.{getattr(handler, '__name__', words[0])}"
             self.commands.append(Command(name, words, handler, takes_text, for_managers))
+            return handler
+
+        return register
+
+    def step(
+        self, name: str, *, takes: Collection[type[Content]] = (), for_managers: bool = False
+    ) -> Callable[[Handler], Handler]:
+        """Answer what a member says next in a conversation that stands at this step (`Context.ask`).
+
+        `name` is unique over all routers and stays in the store for as long as a conversation waits, such
+        as ``quiz.answer``. Beside texts the step gets the kinds of content that `takes` names.
+
+        Raises:
+            ValueError: The name is empty or has a space in it.
+        """
+        if len(name.split()) != 1:
+            raise ValueError(f"router {self.name}: a step needs a name without spaces, not {name!r}")
+
+        def register(handler: Handler) -> Handler:
+            named = f"{self.name}.{getattr(handler, '__name__', name)}"
+            route = Route(named, handler, for_managers=for_managers, step=name)
+            self.steps.append(Step(route, frozenset(takes)))
             return handler
 
         return register

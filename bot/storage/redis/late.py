@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bot.errors import ConversationMovedError
 from bot.storage.redis.client import RedisClient
+from bot.storage.redis.conversations import Change, change_args, change_key
 from bot.storage.redis.deliveries import Delivery
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.new_delivery import delivery_args, delivery_keys
@@ -47,9 +49,20 @@ class LateQueue:
         await self._redis.call("ZADD", f"{self._keys.prefix(community)}late", "XX", until_ms, event_id)
 
     async def finish(
-        self, community: str, event_id: str, delivery: Delivery | None = None, due_ms: int = 0
+        self,
+        community: str,
+        event_id: str,
+        delivery: Delivery | None = None,
+        due_ms: int = 0,
+        change: Change | None = None,
     ) -> bool:
-        """Take an event off the queue and hand its reply to delivery; whether this call was the one."""
+        """Take an event off the queue and hand its reply to delivery; whether this call was the one.
+
+        The same step makes `change` of the member's conversation.
+
+        Raises:
+            ConversationMovedError: The conversation is not the one that `change` was made for.
+        """
         prefix = self._keys.prefix(community)
         done: int = await self._redis.script(
             "late_done",
@@ -57,8 +70,11 @@ class LateQueue:
                 f"{prefix}late",
                 f"{prefix}late_events",
                 f"{prefix}late_taken",
+                change_key(prefix, change),
                 *delivery_keys(prefix, delivery),
             ],
-            [event_id, *delivery_args(delivery, due_ms)],
+            [event_id, *change_args(change), *delivery_args(delivery, due_ms)],
         )
+        if done < 0:
+            raise ConversationMovedError("another message of the member was answered meanwhile")
         return done == 1
