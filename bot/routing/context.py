@@ -106,7 +106,7 @@ class Context:
         Args:
             said: The question.
             step: Name of the step that answers (`Router.step`).
-            data: What `ctx.conversation.data` will be there: a JSON object of at most 4096 bytes.
+            data: What `ctx.conversation.data` will be there: a JSON object of at most 8192 bytes.
             expires_s: How many seconds the bot waits, 1 to 86400; then the conversation counts no more.
 
         Raises:

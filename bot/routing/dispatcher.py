@@ -25,7 +25,7 @@ async def _cancel(ctx: Context) -> Reply:
     return ctx.end(ctx.say("conversation.cancelled"))
 
 
-_CANCELLED = Route("conversation.cancel", _cancel)
+_CANCELLED = Route("dispatcher.cancel", _cancel)
 
 
 class Dispatcher:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bot.storage.redis.inbox import Ticket
     from bot.storage.redis.link import Value
 
-MOST_DATA_BYTES: Final = 4096
+MOST_DATA_BYTES: Final = 8192
 """Most bytes of what a conversation remembers, as JSON."""
 
 LONGEST_S: Final = 86_400
