@@ -142,4 +142,5 @@ class Parts:
             word=route.word,
             rest=route.rest,
             for_managers=route.for_managers,
+            personal=route.personal,
         )

@@ -30,7 +30,7 @@ from bot.platforms.protocol import Platform
 from bot.routing.dispatcher import Dispatcher
 from bot.routing.keyword_answer import compile_answer
 from bot.routing.keyword_book import KeywordBook
-from bot.routing.middleware import answer_errors, choose_language, know_role, limit_rate
+from bot.routing.middleware import answer_errors, choose_language, know_role, limit_rate, name_in_group
 from bot.routing.normalise import Normaliser
 from bot.routing.router import Router
 from bot.routing.stores import Stores
@@ -52,7 +52,7 @@ from bot.storage.sql.keyword_rules import KeywordRuleStore
 from bot.storage.sql.ledger import LedgerHistory
 from bot.storage.sql.members import MemberHistory
 
-MIDDLEWARES = (answer_errors, choose_language, limit_rate, know_role)  # the first is outermost
+MIDDLEWARES = (answer_errors, choose_language, name_in_group, limit_rate, know_role)  # the first is outermost
 
 
 @dataclass(slots=True)

@@ -13,10 +13,10 @@ from bot.model import KeywordRule, Reply
 from bot.routing.context import Context, Question
 from bot.routing.keyword_match import Match, order_key
 from bot.routing.keyword_rule import check_rule
+from bot.routing.names import display_member
 from bot.routing.router import Route, Router
 from bot.storage.redis.conversations import fits
 from bot.storage.redis.points import MOST_POINTS
-from handlers.names import display_member
 
 router = Router("managers")
 
@@ -45,7 +45,7 @@ async def add_keyword(ctx: Context) -> Reply:
     if not ctx.rest:
         question = ctx.text("keyword.ask_trigger")
         if ctx.event.group_id:
-            question += f"\n{ctx.text('conversation.mention_me')}"
+            question += f"\n{ctx.text('group.answer_me')}"
         return ctx.ask(question, step=_TRIGGER)
     trigger, answer = _split(ctx.rest_as_sent)
     if not (trigger and answer):
@@ -269,8 +269,10 @@ async def _find(ctx: Context, who: str) -> list[tuple[str, str]]:
     spellings = [done[0].member] if done else dict.fromkeys((who, ctx.normaliser.half_width(who)))
     for spelling in spellings:
         found = await ctx.stores.member_history.find(community, spelling)
+        # A person may be a member of two channels; said here, an account is the one people know here.
+        here = [member for member in found if member.member == f"{ctx.event.channel}:{spelling}"]
         if found:
-            return [(member.member, member.name) for member in found]
+            return [(member.member, member.name) for member in here or found]
     return []
 
 

@@ -52,6 +52,7 @@ class Context:
         conversation: What the bot talks about with this member here; None for nothing. With a command it
             is what the command came in between.
         word: The command word that matched; `rest` what followed it, as written.
+        personal: Whether the answer is about the sender, so that in a group it begins with their name.
         language: What to answer in.
         is_manager: Whether the sender has the manager role here.
     """
@@ -73,6 +74,7 @@ class Context:
     word: str = ""
     rest: str = ""
     for_managers: bool = False
+    personal: bool = False
     language: str = "zh-CN"
     is_manager: bool = False
 

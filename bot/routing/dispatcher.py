@@ -25,7 +25,7 @@ async def _cancel(ctx: Context) -> Reply:
     return ctx.end(ctx.say("conversation.cancelled"))
 
 
-_CANCELLED = Route("dispatcher.cancel", _cancel)
+_CANCELLED = Route("dispatcher.cancel", _cancel, personal=True)
 
 
 class Dispatcher:
@@ -115,8 +115,9 @@ class Dispatcher:
         if command is None or (rest and not command.takes_text):
             return None
         return Route(
-            command.name, command.handler, word=command.words[0], rest=rest, for_managers=command.for_managers
-        )
+            command.name, command.handler, word=command.words[0], rest=rest,
+            for_managers=command.for_managers, personal=command.personal,
+        )  # fmt: skip
 
     async def answer(self, context: Context, route: Route) -> Reply | None:
         """Run the route's handler inside the middlewares, the first of the list outermost."""

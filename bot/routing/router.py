@@ -32,6 +32,7 @@ class Route(NamedTuple):
         rest: What followed the command word, as the member wrote it.
         for_managers: Whether only members with the manager role may do it.
         step: The step of a conversation that this is an answer to; empty for other routes.
+        personal: Whether the answer is about who asks; in a group it then begins with their name.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Route(NamedTuple):
     rest: str = ""
     for_managers: bool = False
     step: str = ""
+    personal: bool = False
 
 
 NOBODY = Route("nobody")
@@ -57,6 +59,7 @@ class Command:
     handler: Handler
     takes_text: bool
     for_managers: bool
+    personal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +90,11 @@ class Router:
         self.reports: list[tuple[type[Content], str, Handler]] = []
 
     def command(
-        self, *words: str, takes_text: bool = False, for_managers: bool = False
+        self, *words: str, takes_text: bool = False, for_managers: bool = False, personal: bool = False
     ) -> Callable[[Handler], Handler]:
         """Answer a command: the whole message is one of `words`, or with `takes_text` begins with it.
+
+        The answer of a `personal` one is about who asks, so that in a group it begins with their name.
 
         Raises:
             ValueError: No word, a word with a space in it, or one that begins with a sign that is taken off
@@ -102,7 +107,7 @@ class Router:
 
         def register(handler: Handler) -> Handler:
             name = f"{self.name}.{getattr(handler, '__name__', words[0])}"
-            self.commands.append(Command(name, words, handler, takes_text, for_managers))
+            self.commands.append(Command(name, words, handler, takes_text, for_managers, personal))
             return handler
 
         return register
@@ -123,7 +128,7 @@ class Router:
 
         def register(handler: Handler) -> Handler:
             named = f"{self.name}.{getattr(handler, '__name__', name)}"
-            route = Route(named, handler, for_managers=for_managers, step=name)
+            route = Route(named, handler, for_managers=for_managers, step=name, personal=True)
             self.steps.append(Step(route, frozenset(takes)))
             return handler
 

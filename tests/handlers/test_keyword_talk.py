@@ -54,13 +54,13 @@ async def test_in_a_group_only_the_managers_own_messages_feed_the_talk(chat: Fak
     await chat.say("bob", "营业时间", group="g2")
     bot = f"{BOT}@g1"
     assert chat.transcript == [
-        ("ana@g1", "关键词"), (bot, f"{ASK_TRIGGER}\n（在群里回答，也请先 @我。）"),
+        ("ana@g1", "关键词"), (bot, f"ana，{ASK_TRIGGER}\n（在群里回答，也请先 @我。）"),
         ("bob@g1", "你好"), ("bob@g1", "取消"),
-        ("ana@g1", "营业时间"), (bot, ASK_ANSWER),
+        ("ana@g1", "营业时间"), (bot, f"ana，{ASK_ANSWER}"),
         ("bob@g1", "确认"),
-        ("ana@g1", "九点到五点"), (bot, ASK_CONFIRM),
+        ("ana@g1", "九点到五点"), (bot, f"ana，{ASK_CONFIRM}"),
         ("bob@g1", "确认"),
-        ("ana@g1", "确认"), (bot, SAVED),
+        ("ana@g1", "确认"), (bot, f"ana，{SAVED}"),
         ("bob@g2", "营业时间"), (f"{BOT}@g2", "九点到五点"),
     ]  # fmt: skip
 
@@ -164,7 +164,8 @@ async def test_every_message_of_the_talk_may_come_twice(chat: FakeChat, group: s
     answers = [await chat.say("ana", said[number], group=group, message_id=str(number)) for number in order]
     firsts = answers[:12:3]
     assert answers == [firsts[number] for number in order]
-    assert firsts[1:] == [ASK_ANSWER, ASK_CONFIRM, SAVED]
+    name = "ana，" if group else ""
+    assert firsts[1:] == [f"{name}{answer}" for answer in (ASK_ANSWER, ASK_CONFIRM, SAVED)]
     assert await rules(chat) == [(("营业时间",), ("九点到五点",))]
 
 
@@ -173,11 +174,13 @@ async def test_an_english_community_talks_english(open_chat: OpenChat) -> None:
         for text in ("keyword", "opening hours", "9 to 5", "Yes"):
             await chat.say("ana", text, group="g1")
         said = [text.splitlines() for who, text in chat.transcript if who == f"{BOT}@g1"]
-    assert said[0][0] == "Let us add an answer. What is the trigger? Whenever a message holds it, I answer."
+    assert (
+        said[0][0] == "ana: Let us add an answer. What is the trigger? Whenever a message holds it, I answer."
+    )
     assert said[0][-1] == "(In a group, please mention me when you answer.)"
-    assert said[1][0] == "Trigger: opening hours"
+    assert said[1][0] == "ana: Trigger: opening hours"
     assert said[2] == [
-        "Please check. Trigger: opening hours", "Answer:", "9 to 5",
+        "ana: Please check. Trigger: opening hours", "Answer:", "9 to 5",
         'Send "confirm" if it is right, "cancel" if not.',
     ]  # fmt: skip
-    assert said[3][0] == 'Saved the keyword "opening hours". Whenever a message holds it, I answer:'
+    assert said[3][0] == 'ana: Saved the keyword "opening hours". Whenever a message holds it, I answer:'

@@ -164,7 +164,8 @@ class Play:
 
     async def _deliver(self, said: Said, name: str) -> str | None:
         who, group = f"{self._prefix}{said.who}", f"{self._prefix}{said.group}" if said.group else ""
-        return await self._chat.say(who, said.text, group=group, message_id=name)
+        answer = await self._chat.say(who, said.text, group=group, message_id=name)
+        return answer and answer.removeprefix(f"{who}，")  # in groups
 
     async def _check(self, messages: Sequence[tuple[Said, str]]) -> None:
         answers = await asyncio.gather(*(self._deliver(said, name) for said, name in messages))
