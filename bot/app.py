@@ -197,7 +197,7 @@ class Line:
         if taken.standing is Standing.NEW:
             if type(case.event.content) is Unknown:
                 self._parts.metrics.unknown_type(case.event.channel)
-            if known and self._parts.stores.inbox.within_rate(taken):
+            if known and not taken.conversation and self._parts.stores.inbox.within_rate(taken):
                 word = "nobody" if case.route.constant is None else "answered"
                 return Outcome(Decision(case.now_ms, known), case.route.name, word)
         return None

@@ -30,13 +30,14 @@ from bot.platforms.protocol import Platform, StreamTexts
 from bot.routing.dispatcher import Dispatcher
 from bot.routing.keyword_answer import compile_answer
 from bot.routing.keyword_book import KeywordBook
-from bot.routing.middleware import answer_errors, choose_language, know_role, limit_rate
+from bot.routing.middleware import answer_errors, choose_language, know_role, limit_rate, name_in_group
 from bot.routing.normalise import Normaliser
 from bot.routing.router import Router
 from bot.routing.stores import Stores
 from bot.storage.drain import Drain
 from bot.storage.redis.check_ins import CheckIns
 from bot.storage.redis.client import RedisClient, connect
+from bot.storage.redis.conversations import Conversations
 from bot.storage.redis.deliveries import DeliveryStore
 from bot.storage.redis.inbox import Inbox
 from bot.storage.redis.keys import Keys
@@ -52,7 +53,7 @@ from bot.storage.sql.keyword_rules import KeywordRuleStore
 from bot.storage.sql.ledger import LedgerHistory
 from bot.storage.sql.members import MemberHistory
 
-MIDDLEWARES = (answer_errors, choose_language, limit_rate, know_role)  # the first is outermost
+MIDDLEWARES = (answer_errors, choose_language, name_in_group, limit_rate, know_role)  # the first is outermost
 
 
 @dataclass(slots=True)
@@ -171,6 +172,7 @@ def _open_stores(
         ),
         points=Points(redis, keys, event_memory_ms=memory_ms),
         check_ins=CheckIns(redis, keys),
+        conversations=Conversations(redis),
         members=Members(redis, keys, event_memory_ms=memory_ms),
         keyword_gate=KeywordGate(redis, keys, event_memory_ms=memory_ms),
         streams=Streams(redis, keys, memory_ms=memory_ms),

@@ -16,7 +16,7 @@ import structlog
 from bot.case import Case, Outcome, Parts
 from bot.codec import EventCodec, encode_answer
 from bot.delivery.division import REST_DELAY_MS, Division
-from bot.errors import StoreUnavailableError
+from bot.errors import ConversationMovedError, StoreUnavailableError
 from bot.model import Reply
 from bot.order import ChatOrder, Place
 from bot.routing.context import Context
@@ -28,6 +28,7 @@ _log = structlog.get_logger("huoqun")
 
 LEASE_MS = 15_000  # of a late handler; renewed while it runs, so this is how long a crash delays its answer
 HANDLER_LIMIT_S = 300.0  # a handler that takes longer has failed
+_MOST_LOOKS = 5  # at a conversation that other messages of the member keep changing
 
 
 async def _apologise(ctx: Context) -> Reply:
@@ -65,6 +66,8 @@ class Work:
         """
         event, loop = case.event, asyncio.get_running_loop()
         running = self._running.get(event.id)
+        if taken.conversation:
+            case = self._parts.converse(case, taken.conversation)
         if running is None:
             place = self._order.enter(f"{event.channel}:{event.group_id or event.user_id}")
             task = loop.create_task(self._handle(case, taken, place), name=f"handle {event.id}")
@@ -103,13 +106,30 @@ class Work:
             task.exception()
 
     async def _handle(self, case: Case, taken: Taken, place: Place) -> Decision:
-        """Run the handler in its place and decide; a reply that comes too late goes to delivery."""
+        """Run the handler in its place and decide; a reply that comes too late goes to delivery.
+
+        A message before it, here or in another process, may have changed what the bot talks about with its
+        member: then it is handled as what it is by now.
+        """
         try:
-            await place.wait(self._parts.soft_deadline_s)
-            reply = await self._reply(case, taken)
-            return await self._decide(case, reply)
+            waited = await place.wait(self._parts.soft_deadline_s)
+            if waited or taken.conversation is None:
+                case = await self._look(case)
+            for look in range(1, _MOST_LOOKS):
+                reply = await self._reply(case, taken)
+                try:
+                    return await self._decide(case, reply)
+                except ConversationMovedError:
+                    _log.debug("conversation moved on", id=case.event.id, look=look)
+                    case = await self._look(case)
+            return await self._decide(case, await self._reply(case, taken), surely=True)
         finally:
             place.leave()
+
+    async def _look(self, case: Case) -> Case:
+        """Return the case in the conversation of its member as it is now."""
+        record = await self._parts.stores.conversations.read(case.ticket)
+        return self._parts.converse(case, record) if record or case.seen else case
 
     async def _reply(self, case: Case, taken: Taken) -> Reply | None:
         context = self._parts.context(case, taken)
@@ -132,8 +152,11 @@ class Work:
             with suppress(StoreUnavailableError):  # another may take the event over; that is harmless
                 await self._parts.late.renew(case.ticket.community, case.event.id, until_ms)
 
-    async def _decide(self, case: Case, reply: Reply | None) -> Decision:
+    async def _decide(self, case: Case, reply: Reply | None, *, surely: bool = False) -> Decision:
         """Settle the answer; what the HTTP answer cannot carry becomes a delivery in the same step.
+
+        The same step makes of the conversation what the reply says; where another message of the member has
+        changed it meanwhile, nothing is decided (`ConversationMovedError`), unless `surely`.
 
         Dies here: the event is open or queued, and its handler runs again. Comes twice: the first decision
         stands; a second reply to a queued event finds it finished.
@@ -142,8 +165,9 @@ class Work:
         division = case.divide(reply)
         rest = self._compose(case, division, reply, now_ms)
         answer = encode_answer(division.passive)
+        change = self._parts.change(case, reply, now_ms, surely=surely)
         decision = await self._parts.stores.inbox.settle(
-            case.ticket, now_ms, answer, rest, now_ms + REST_DELAY_MS
+            case.ticket, now_ms, answer, rest, now_ms + REST_DELAY_MS, change
         )
         if not decision.answer:  # it was acknowledged without an answer: all of the reply goes another way
             late = case.divide(reply, inline=False)
@@ -152,6 +176,7 @@ class Work:
                 case.event.id,
                 self._compose(case, late, reply, now_ms),
                 now_ms,
+                change,
                 showable=_showable(case, late),
             )
         return decision
