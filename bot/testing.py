@@ -87,7 +87,7 @@ class FakeChat:
             managers: User ids that have the manager role, on either channel.
             community: More keys of the community, as `communities[]` of the configuration takes them.
             server: Keys of `server` in the configuration.
-            catalog: Texts; by default the product's.
+            catalog: Texts that come before the product's.
             stores: Stores that run already; by default embedded ones of its own.
         """
         self.clock = FixedClock(at)
@@ -95,7 +95,7 @@ class FakeChat:
         self.service: Service
         self._routers = tuple(routers)
         self._config = _config(managers, community or {}, server or {})
-        self._catalog = catalog
+        self._catalog = catalog.over(load_catalog()) if catalog else load_catalog()
         self._stores = stores
         self._numbers = 0
         self._resources = AsyncExitStack()
@@ -106,7 +106,7 @@ class FakeChat:
         async with AsyncExitStack() as stack:
             stores = self._stores or self._own_stores(stack)
             self.service = await open_service(
-                self._config, self._routers, self._catalog or load_catalog(), self.clock,
+                self._config, self._routers, self._catalog, self.clock,
                 redis_url=stores.redis_url, database_url=stores.database_url,
             )  # fmt: skip
             stack.push_async_callback(self.service.close)
