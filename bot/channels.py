@@ -9,9 +9,11 @@ import aiohttp
 from bot.clock import Clock
 from bot.config import Channel, WechatOaChannel, WecomAibotChannel, WecomAppChannel, WecomRobotChannel
 from bot.delivery.client import ActiveClient
+from bot.delivery.media import MediaShelf
 from bot.delivery.routes import ChannelAbilities, channel_abilities
 from bot.delivery.wechat import WechatClient
 from bot.delivery.wecom import WecomClient
+from bot.delivery.wecom_robot import WecomRobotClient
 from bot.platforms.protocol import Platform
 from bot.platforms.wechat.official_account import OfficialAccount
 from bot.platforms.wecom.app import WecomApp
@@ -49,18 +51,26 @@ def _platform(channel: Channel) -> Platform | None:
 
 
 def open_clients(
-    channels: Iterable[Channel], session: aiohttp.ClientSession, tokens: TokenStore, clock: Clock
+    channels: Iterable[Channel],
+    session: aiohttp.ClientSession,
+    tokens: TokenStore,
+    clock: Clock,
+    shelf: MediaShelf,
 ) -> dict[str, ActiveClient]:
     """Return the API client of every channel that can send by calls of ours, by the channel's name."""
     return {
         channel.name: client
         for channel in channels
-        if (client := _client(channel, session, tokens, clock)) is not None
+        if (client := _client(channel, session, tokens, clock, shelf)) is not None
     }
 
 
 def _client(
-    channel: Channel, session: aiohttp.ClientSession, tokens: TokenStore, clock: Clock
+    channel: Channel,
+    session: aiohttp.ClientSession,
+    tokens: TokenStore,
+    clock: Clock,
+    shelf: MediaShelf,
 ) -> ActiveClient | None:
     if not abilities_of_channel(channel).can_send:
         return None
@@ -70,12 +80,19 @@ def _client(
                 session, tokens, clock,
                 channel=channel.name, corp_id=channel.corp_id, agent_id=channel.agent_id,
                 secret=channel.secret.get_secret_value(), api_base=channel.api_base,
+                shelf=shelf,
             )  # fmt: skip
         case WechatOaChannel():
             return WechatClient(
                 session, tokens, clock,
                 channel=channel.name, app_id=channel.app_id,
                 secret=channel.secret.get_secret_value(), api_base=channel.api_base,
+                shelf=shelf,
+            )  # fmt: skip
+        case WecomRobotChannel():
+            return WecomRobotClient(
+                session, channel=channel.name, key=channel.key.get_secret_value(), api_base=channel.api_base,
+                shelf=shelf,
             )  # fmt: skip
         case _:
             return None

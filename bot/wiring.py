@@ -19,6 +19,7 @@ from bot.communities import Communities
 from bot.config import Config, resolve_communities
 from bot.delivery.compose import Composer
 from bot.delivery.http import open_session
+from bot.delivery.media import MediaShelf
 from bot.delivery.sender import Sender
 from bot.errors import ConfigError, Fault, RefusedError
 from bot.health import Health
@@ -42,10 +43,12 @@ from bot.storage.redis.inbox import Inbox
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.keyword_gate import KeywordGate
 from bot.storage.redis.late import LateQueue
+from bot.storage.redis.media_ids import MediaIds
 from bot.storage.redis.members import Members
 from bot.storage.redis.pacing import PaceStore
 from bot.storage.redis.points import Points
 from bot.storage.redis.tokens import TokenStore
+from bot.storage.sql.blobs import BlobStore
 from bot.storage.sql.database import Database
 from bot.storage.sql.keyword_rules import KeywordRuleStore
 from bot.storage.sql.ledger import LedgerHistory
@@ -188,8 +191,9 @@ def start_background(service: Service, *, sends: bool = True) -> None:
     if sends:
         session = open_session()
         service.resources.push_async_callback(session.close)
+        shelf = MediaShelf(BlobStore(service.database, parts.clock), MediaIds(service.redis, service.keys))
         clients = open_clients(
-            service.config.channels, session, TokenStore(service.redis, service.keys), parts.clock
+            service.config.channels, session, TokenStore(service.redis, service.keys), parts.clock, shelf
         )
         for client in clients.values():
             service.resources.push_async_callback(client.close)

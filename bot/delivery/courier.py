@@ -13,11 +13,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 
-import orjson
 import structlog
 
 from bot.clock import Clock
-from bot.delivery.body import message_body
+from bot.delivery.body import content_of
 from bot.delivery.client import ActiveClient, Receiver
 from bot.delivery.outcome import Failure, judge
 from bot.delivery.routes import Abilities, ChannelAbilities
@@ -183,7 +182,7 @@ class Courier:
             now_ms,
             [(rate.most, rate.per_ms + self._patience.pace_margin_ms) for rate in row.rates],
             claim=f"{delivery.id}:{trip.number}" if row.drops_duplicates_ms else "",
-            content=orjson.dumps(message_body(part)),
+            content=content_of(part),
             duplicate_memory_ms=row.drops_duplicates_ms + self._patience.pace_margin_ms,
         )
         if leave.wait_until_ms:

@@ -41,9 +41,14 @@ from bot.model import (
 )
 
 NOTICE = TemplateCard(
-    "text_notice", "发货了", description="三天内到", source="鲜奶", lines=(("单号", "17"),),
-    links=(("查物流", "https://a.example/x"),), url="https://a.example",
-)  # fmt: skip
+    "text_notice",
+    "发货了",
+    description="三天内到",
+    source="鲜奶",
+    lines=(("单号", "17"),),
+    links=(("查物流", "https://a.example/x"),),
+    url="https://a.example",
+)
 BUTTONS = TemplateCard(
     "button_interaction",
     "要几瓶？",
@@ -51,18 +56,32 @@ BUTTONS = TemplateCard(
     buttons=(CardButton("一瓶", "one"), CardButton("两瓶", "two")),
 )
 VOTE = TemplateCard(
-    "vote_interaction", "喝什么", task_id="t2", questions=(CardQuestion("q", (("a", "鲜奶"), ("b", "酸奶"))),),
+    "vote_interaction",
+    "喝什么",
+    task_id="t2",
+    questions=(CardQuestion("q", (("a", "鲜奶"), ("b", "酸奶"))),),
     submit=CardButton("投票", "vote"),
-)  # fmt: skip
+)
 ARTICLE = Article("周报[三]", "一周的事", "https://a.example/(3)", "https://p.example/3.png")
 PROGRAM = MiniProgram(
     "wx0", "pages/milk", "订奶", "每天送到", url="https://a.example/m", lines=(("价", "5 元"),)
 )
 EVERY: tuple[Part, ...] = (
-    Text("你好", ("ana",)), Markdown("**好** <@liwei>", ("@all",)), Image("m"), Image(blob="a" * 64), Voice("m"),
-    Video("m", "片", "短"), Video(blob="b" * 64), File(blob="c" * 64, file_name="价目.pdf"), News((ARTICLE,) * 10),
-    PROGRAM, NOTICE, BUTTONS, VOTE, CardUpdate(NOTICE),
-)  # fmt: skip
+    Text("你好", ("ana",)),
+    Markdown("**好** <@liwei>", ("@all",)),
+    Image("m"),
+    Image(blob="a" * 64),
+    Voice("m"),
+    Video("m", "片", "短"),
+    Video(blob="b" * 64),
+    File(blob="c" * 64, file_name="价目.pdf"),
+    News((ARTICLE,) * 10),
+    PROGRAM,
+    NOTICE,
+    BUTTONS,
+    VOTE,
+    CardUpdate(NOTICE),
+)
 ROWS = pytest.mark.parametrize("row", ABILITIES.values(), ids=list(ABILITIES))
 
 
@@ -120,22 +139,26 @@ def test_the_table_knows_every_kind_and_leads_only_to_kinds() -> None:
         (Video("m"), WECOM_ROBOT, Text("［视频］")),
         (File(blob="c", file_name="价目.pdf"), WECHAT_OA, Text("［文件 价目.pdf］")),
         (
-            News((ARTICLE, Article("乙"))), WECOM_AIBOT,
+            News((ARTICLE, Article("乙"))),
+            WECOM_AIBOT,
             Markdown("**[周报［三］](https://a.example/%283%29)**\n一周的事\n\n**乙**"),
         ),
         (
-            News((ARTICLE,)), replace(WECOM_AIBOT, active_parts=frozenset(), passive_parts=frozenset({"text"})),
+            News((ARTICLE,)),
+            replace(WECOM_AIBOT, active_parts=frozenset(), passive_parts=frozenset({"text"})),
             Text("周报[三]\n一周的事\nhttps://a.example/(3)"),
         ),
         (PROGRAM, WECOM_ROBOT, News((Article("订奶", "每天送到", "https://a.example/m"),))),
         (replace(PROGRAM, url=""), WECOM_ROBOT, Markdown("**订奶**\n每天送到\n价：5 元")),
         (PROGRAM, WECHAT_OA, News((Article("订奶", "每天送到", "https://a.example/m"),))),
         (
-            NOTICE, WECHAT_OA,
+            NOTICE,
+            WECHAT_OA,
             Text("鲜奶\n发货了\n三天内到\n单号：17\n查物流（https://a.example/x）\nhttps://a.example"),
         ),
         (
-            NOTICE, WECOM_APP_GROUP,
+            NOTICE,
+            WECOM_APP_GROUP,
             Markdown(
                 "鲜奶\n**发货了**\n三天内到\n单号：17\n[查物流](https://a.example/x)\n"
                 "[https://a.example](https://a.example)"
@@ -150,7 +173,7 @@ def test_the_table_knows_every_kind_and_leads_only_to_kinds() -> None:
         (Markdown("**在**吗", ("@all",)), WECOM_ROBOT, Text("在吗", ("@all",))),
         (Markdown("<@ana> 在吗", ("liwei",)), WECOM_APP, Markdown("@liwei @ana 在吗")),
     ],
-)  # fmt: skip
+)
 def test_what_stands_for_what_a_channel_does_not_take(part: Part, row: Abilities, expected: Part) -> None:
     assert only(part, row) == expected
 
@@ -164,7 +187,7 @@ def test_what_a_channel_takes_stays_as_it_is(part: Part) -> None:
 
 
 def test_texts_that_follow_each_other_are_one_message_where_one_is_all_there_is() -> None:
-    parts = [Text("一\n"), Text("二"), Image("m"), Markdown("**三**"), Text("四"), Text(" \n")]
+    parts: list[Part] = [Text("一\n"), Text("二"), Image("m"), Markdown("**三**"), Text("四"), Text(" \n")]
 
     assert fit_parts(parts, WECOM_AIBOT_CONNECTION) == (
         Text("一\n\n二"),

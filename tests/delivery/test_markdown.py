@@ -16,11 +16,44 @@ from bot.delivery.split import graphemes
 
 BITS = st.sampled_from(
     [
-        "好", "字字", "a", "word ", "。", "\n", "\n\n", "- ", "1. ", "> ", "## ", "| a | b |\n", "|---|---|\n",
-        "```", "```py\n", "```\n", "`", "**", "*", "_", "~~", "[", "](", ")", "![", "<@ana>", '<font color="info">',
-        "</font>", "\\*", "https://a.example/x?y=1", "👨‍👩‍👧‍👦", "🇨🇳", "e\u0301", "\r\n", " ", "x = 1\n",
+        "好",
+        "字字",
+        "a",
+        "word ",
+        "。",
+        "\n",
+        "\n\n",
+        "- ",
+        "1. ",
+        "> ",
+        "## ",
+        "| a | b |\n",
+        "|---|---|\n",
+        "```",
+        "```py\n",
+        "```\n",
+        "`",
+        "**",
+        "*",
+        "_",
+        "~~",
+        "[",
+        "](",
+        ")",
+        "![",
+        "<@ana>",
+        '<font color="info">',
+        "</font>",
+        "\\*",
+        "https://a.example/x?y=1",
+        "👨‍👩‍👧‍👦",
+        "🇨🇳",
+        "e\u0301",
+        "\r\n",
+        " ",
+        "x = 1\n",
     ]
-)  # fmt: skip
+)
 ANYTHING = st.lists(BITS, max_size=60).map("".join) | st.text(max_size=80)
 
 
@@ -54,9 +87,17 @@ def test_no_cut_falls_inside_what_people_see_as_one_character(text: str, limit_b
 
 
 WHOLE = [
-    "[一个链接](https://a.example/x(1))", "![图](https://p.example/1.png)", "**粗体字**", "*斜 体*", "`a * b`",
-    "<@liwei>", '<font color="warning">注 意</font>', "https://a.example/long?x=1&y=2", "~~旧价~~", "**[粗](https://a.example)**",
-]  # fmt: skip
+    "[一个链接](https://a.example/x(1))",
+    "![图](https://p.example/1.png)",
+    "**粗体字**",
+    "*斜 体*",
+    "`a * b`",
+    "<@liwei>",
+    '<font color="warning">注 意</font>',
+    "https://a.example/long?x=1&y=2",
+    "~~旧价~~",
+    "**[粗](https://a.example)**",
+]
 WORDS = st.lists(
     st.sampled_from([*WHOLE, "普通的字，", "words and ", "。", "\n", "\n- ", "\n> "]), max_size=40
 )
@@ -142,10 +183,33 @@ def test_pieces_are_filled_to_half_at_least() -> None:
 @pytest.mark.parametrize(
     "unit",
     [
-        "**a ", "[", "[a](", "](", "![", "`", "``` ", "<font>", "</font>", "- ", "> ", "| a ", "|-", "#", "_a",
-        "~~", "字", "\n", "\\", "(", "**a *b ", "x**", "<@", "https://a", "e\u0301",
+        "**a ",
+        "[",
+        "[a](",
+        "](",
+        "![",
+        "`",
+        "``` ",
+        "<font>",
+        "</font>",
+        "- ",
+        "> ",
+        "| a ",
+        "|-",
+        "#",
+        "_a",
+        "~~",
+        "字",
+        "\n",
+        "\\",
+        "(",
+        "**a *b ",
+        "x**",
+        "<@",
+        "https://a",
+        "e\u0301",
     ],
-)  # fmt: skip
+)
 def test_no_atom_is_looked_at_more_than_a_few_times(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """So the time of packing grows with the text alone, whatever stands in it."""
     looks = 0
