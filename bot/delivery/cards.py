@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from bot.model import CardUpdate, TemplateCard
+from bot.platforms.replies import BUTTON_UPDATE
 from bot.platforms.wecom.card_json import card_json
-
-BUTTON_UPDATE = "update_button"
-"""As the card type of a `CardUpdate`: the card stays, and its buttons become one that reads `submit.text`."""
 
 
 def card_fault(part: TemplateCard | CardUpdate) -> str:
