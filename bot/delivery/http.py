@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from secrets import token_hex
 from typing import Any
 
@@ -18,6 +19,7 @@ UPLOAD_TIMEOUT_S = 20.0  # with a token and a send it stays below what one part 
 RESPONSE_LIMIT_BYTES = 1 << 20
 _ERRMSG_LIMIT = 200  # characters of the vendor's text that are kept
 _CHUNK_BYTES = 1 << 16
+_AT_ONCE_BYTES = 1 << 18
 _JSON = "application/json; charset=utf-8"
 _TIMEOUT = aiohttp.ClientTimeout(total=TOTAL_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
 _UPLOAD_TIMEOUT = aiohttp.ClientTimeout(total=UPLOAD_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
@@ -129,7 +131,7 @@ class VendorApi:
         timeout = _TIMEOUT if content_type == _JSON else _UPLOAD_TIMEOUT
         try:
             async with self._session.request(
-                method, url, data=data, headers=headers, allow_redirects=False, timeout=timeout
+                method, url, data=_payload(data), headers=headers, allow_redirects=False, timeout=timeout
             ) as response:
                 raw = bytearray()
                 async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
@@ -145,6 +147,11 @@ class VendorApi:
 
     def _unreachable(self, endpoint: str, problem: str) -> PlatformUnreachableError:
         return PlatformUnreachableError(platform=self._platform, endpoint=endpoint, problem=problem)
+
+
+def _payload(data: bytes | None) -> bytes | BytesIO | None:
+    """Return large bytes as a file, which is written piece by piece while the loop serves others."""
+    return BytesIO(data) if data is not None and len(data) > _AT_ONCE_BYTES else data
 
 
 def _blot(text: str, secrets: tuple[str, ...]) -> str:

@@ -68,14 +68,17 @@ async def test_every_kind_of_part_is_sent_by_a_robot(
     assert vendor.to_groups == [body]
 
 
-async def test_a_picture_is_enclosed_with_its_md5(process: Process, vendor: FakeVendor) -> None:
-    digest = await process.blobs.put(PNG, "image/png")
+@pytest.mark.parametrize("picture", [PNG, PNG.ljust(2 << 20, b"p")], ids=["small", "largest"])
+async def test_a_picture_is_enclosed_with_its_md5(
+    process: Process, vendor: FakeVendor, picture: bytes
+) -> None:
+    digest = await process.blobs.put(picture, "image/png")
 
     await process.robot.send(GROUP, Image(blob=digest))
 
-    md5 = hashlib.md5(PNG, usedforsecurity=False).hexdigest()
+    md5 = hashlib.md5(picture, usedforsecurity=False).hexdigest()
     assert vendor.to_groups == [
-        {"msgtype": "image", "image": {"base64": base64.b64encode(PNG).decode(), "md5": md5}}
+        {"msgtype": "image", "image": {"base64": base64.b64encode(picture).decode(), "md5": md5}}
     ]
 
 
@@ -98,6 +101,15 @@ async def test_a_file_is_uploaded_once_for_all_processes_and_again_when_it_is_fo
     assert vendor.to_groups[-1]["file"]["media_id"] == "MEDIA-1"
     assert vendor.uploads["MEDIA-1"].file_name == "新名.pdf"
     assert vendor.calls["upload"] == 2
+
+
+async def test_the_largest_file_is_uploaded(process: Process, vendor: FakeVendor) -> None:
+    content = bytes(range(256)) * (20 << 12)
+    digest = await process.blobs.put(content, "application/zip", "大.zip")
+
+    await process.robot.send(GROUP, File(blob=digest))
+
+    assert vendor.uploads["MEDIA-0"].content == content
 
 
 @pytest.mark.parametrize(
