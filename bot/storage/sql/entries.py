@@ -238,7 +238,7 @@ def _day(fields: Mapping[str, str], name: str) -> date:
 
 @dataclass(frozen=True, slots=True)
 class ParsedActivity:
-    """Rows for `activity`, `members` (who was seen), `chat_groups` (where), and `faults` for `drain_faults`."""
+    """Rows for `activity`, `members` (who was seen), `chat_groups` (where) and `drain_faults`."""
 
     activity: list[Row]
     seen: list[Row]
