@@ -146,7 +146,7 @@ class Courier:
             await self._give_back(trip, self._clock.now_ms() + self._spread(self._patience.full_wait_ms))
             return False
         if part.kind not in trip.row.active_parts:
-            await self._dead(trip.delivery, trip.held_ms, "unsendable", trip.number)
+            await self._dead(trip.delivery, trip.held_ms, f"unsendable:{part.kind}", trip.number)
             return False
         self._busy[channel] += 1
         try:

@@ -30,22 +30,23 @@ def fit_parts(parts: Iterable[Part], row: Abilities, kinds: frozenset[str] | Non
     white space are left out, since platforms refuse them.
     """
     parts = tuple(parts)
+    if len(parts) == 1 and _fits(parts[0], row):
+        return parts
     if kinds is None:
         kinds = row.passive_parts | row.active_parts
-    if len(parts) == 1 and _fits(parts[0], row, kinds):
-        return parts
     taken = [_mentioning(degraded(part, row, kinds), row, kinds) for part in parts]
     if row.joins_texts:
         taken = list(_joined(taken))
     return tuple(piece for part in taken for piece in _pieces(part, row))
 
 
-def _fits(part: Part, row: Abilities, kinds: frozenset[str]) -> bool:
-    """Whether a part is a short text with nothing special, as nearly all are."""
+def _fits(part: Part, row: Abilities) -> bool:
+    """Whether a part is a short text with nothing special, as nearly all are, where every way takes texts."""
     return (
         type(part) is Text
         and not part.mentions
-        and "text" in kinds
+        and ("text" in row.passive_parts or not row.passive_parts)
+        and ("text" in row.active_parts or not row.active_parts)
         and len(part.text) * _LONGEST_CHARACTER_BYTES <= row.text_limit_bytes
         and bool(part.text.strip())
     )

@@ -42,8 +42,8 @@ def test_what_each_way_takes_is_the_table_of_the_code() -> None:
     rows = PAGE.table("What each way takes")
     listed = {
         _codes(name)[0]: (
-            set(_codes(passive)),
-            set(_codes(active)),
+            frozenset(_codes(passive)),
+            frozenset(_codes(active)),
             _number(text),
             _number(markdown),
             _number(articles),
