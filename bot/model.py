@@ -530,7 +530,9 @@ class TemplateCard:
 class CardUpdate:
     """What a clicked card turns into; answers a `CardClicked` alone, within its deadline.
 
-    `user_ids` are those who see the new card; empty is the one who clicked.
+    `user_ids` are those who see the new card; empty is the one who clicked. A card whose type is
+    `update_button` leaves the card as it is but for its button, which reads `submit.text` from then on
+    (the self-built app alone).
     """
 
     card: TemplateCard

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from aiohttp import web
+from aiohttp import ClientSession, web
 
 from bot.app import Line
 from bot.background import Background
@@ -16,10 +16,14 @@ from bot.catalog import Catalog
 from bot.channels import StreamVoice, abilities_of, open_clients, open_platforms
 from bot.clock import Clock
 from bot.communities import Communities
-from bot.config import Config, resolve_communities
+from bot.config import Channel, Config, WecomAppChannel, resolve_communities
+from bot.delivery.appchat import AppChats
+from bot.delivery.client import ActiveClient
 from bot.delivery.compose import Composer
 from bot.delivery.http import open_session
+from bot.delivery.media import MediaShelf
 from bot.delivery.sender import Sender
+from bot.delivery.wecom import WecomClient
 from bot.errors import ConfigError, Fault, RefusedError
 from bot.health import Health
 from bot.late_worker import LateWorker
@@ -43,11 +47,13 @@ from bot.storage.redis.inbox import Inbox
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.keyword_gate import KeywordGate
 from bot.storage.redis.late import LateQueue
+from bot.storage.redis.media_ids import MediaIds
 from bot.storage.redis.members import Members
 from bot.storage.redis.pacing import PaceStore
 from bot.storage.redis.points import Points
 from bot.storage.redis.streams import AddressUses, Streams, stream_id
 from bot.storage.redis.tokens import TokenStore
+from bot.storage.sql.blobs import BlobStore
 from bot.storage.sql.database import Database
 from bot.storage.sql.keyword_rules import KeywordRuleStore
 from bot.storage.sql.ledger import LedgerHistory
@@ -208,15 +214,7 @@ def start_background(service: Service, *, sends: bool = True) -> None:
     if sends:
         session = open_session()
         service.resources.push_async_callback(session.close)
-        clients = open_clients(
-            service.config.channels,
-            session,
-            TokenStore(service.redis, service.keys),
-            parts.clock,
-            AddressUses(service.redis, service.keys),
-        )
-        for client in clients.values():
-            service.resources.push_async_callback(client.close)
+        clients = _clients(service, session, service.config.channels)
         sender = Sender(
             service.deliveries,
             PaceStore(service.redis, service.keys),
@@ -226,6 +224,34 @@ def start_background(service: Service, *, sends: bool = True) -> None:
             on_outcome=parts.metrics.delivery,
         )
         background.start("send", sender.run)
+
+
+def open_app_chats(service: Service) -> dict[str, AppChats]:
+    """Return what makes and changes groups, by the names of the channels that can; `service` closes it."""
+    session = open_session()
+    service.resources.push_async_callback(session.close)
+    apps = [channel for channel in service.config.channels if isinstance(channel, WecomAppChannel)]
+    clients = _clients(service, session, apps)
+    return {name: client.chats for name, client in clients.items() if isinstance(client, WecomClient)}
+
+
+def _clients(
+    service: Service, session: ClientSession, channels: Iterable[Channel]
+) -> dict[str, ActiveClient]:
+    """Open the clients of channels; `service` closes them."""
+    clock = service.parts.clock
+    shelf = MediaShelf(BlobStore(service.database, clock), MediaIds(service.redis, service.keys))
+    clients = open_clients(
+        channels,
+        session,
+        TokenStore(service.redis, service.keys),
+        clock,
+        AddressUses(service.redis, service.keys),
+        shelf,
+    )
+    for client in clients.values():
+        service.resources.push_async_callback(client.close)
+    return clients
 
 
 def add_callbacks(app: web.Application, line: Line, platforms: Mapping[str, Platform]) -> None:
