@@ -14,6 +14,7 @@ from bot.delivery.wechat import WechatClient
 from bot.delivery.wecom import WecomClient
 from bot.platforms.protocol import Platform
 from bot.platforms.wechat.official_account import OfficialAccount
+from bot.platforms.wecom.aibot_connection import AibotConnection
 from bot.platforms.wecom.app import WecomApp
 from bot.storage.redis.tokens import TokenStore
 
@@ -44,6 +45,8 @@ def _platform(channel: Channel) -> Platform | None:
                 mode=channel.mode,
                 original_id=channel.original_id,
             )
+        case WecomAibotChannel(mode="long_connection"):
+            return AibotConnection(channel.name)
         case _:
             return None
 

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from aiohttp import web
+from aiohttp import ClientSession, web
 
 from bot.app import Line
 from bot.background import Background
@@ -16,7 +16,8 @@ from bot.catalog import Catalog
 from bot.channels import abilities_of, open_clients, open_platforms
 from bot.clock import Clock
 from bot.communities import Communities
-from bot.config import Config, resolve_communities
+from bot.config import Config, WecomAibotChannel, resolve_communities
+from bot.connection.assemble import Surroundings, assemble
 from bot.delivery.compose import Composer
 from bot.delivery.http import open_session
 from bot.delivery.sender import Sender
@@ -27,6 +28,7 @@ from bot.logs import EventLog
 from bot.metrics import Metrics
 from bot.model import Community
 from bot.platforms.protocol import Platform
+from bot.platforms.wecom.aibot_connection import AibotConnection
 from bot.routing.dispatcher import Dispatcher
 from bot.routing.keyword_answer import compile_answer
 from bot.routing.keyword_book import KeywordBook
@@ -202,11 +204,34 @@ def start_background(service: Service, *, sends: bool = True) -> None:
             on_outcome=parts.metrics.delivery,
         )
         background.start("send", sender.run)
+        _start_connections(service, session)
+
+
+def _start_connections(service: Service, http: ClientSession) -> None:
+    """Take part in keeping the long connection of every channel that has one."""
+    parts = service.parts
+    around = Surroundings(
+        redis=service.redis,
+        keys=service.keys,
+        deliveries=service.deliveries,
+        abilities=parts.abilities,
+        clock=parts.clock,
+        metrics=parts.metrics,
+        nudges=parts.nudges,
+        http=http,
+    )
+    for channel in service.config.channels:
+        if isinstance(channel, WecomAibotChannel) and channel.mode == "long_connection":
+            connection = assemble(channel, partial(service.line.queue, parts.platforms[channel.name]), around)
+            service.resources.push_async_callback(connection.client.close)
+            service.background.start(f"connection {channel.name}", connection.keeper.run)
 
 
 def add_callbacks(app: web.Application, line: Line, platforms: Mapping[str, Platform]) -> None:
     """Serve ``/callback/<channel>`` of every channel; one route each, found without a pattern."""
     for name, platform in platforms.items():
+        if isinstance(platform, AibotConnection):
+            continue  # it has no address
         app.router.add_get(f"/callback/{name}", partial(line.verify, platform))
         app.router.add_post(f"/callback/{name}", partial(line.receive, platform))
     app.router.add_route("*", "/callback/{channel}", partial(_not_served, platforms))
@@ -214,7 +239,7 @@ def add_callbacks(app: web.Application, line: Line, platforms: Mapping[str, Plat
 
 async def _not_served(platforms: Mapping[str, Platform], request: web.Request) -> web.Response:
     name = request.match_info["channel"]
-    if name in platforms:
+    if name in platforms and not isinstance(platforms[name], AibotConnection):
         raise web.HTTPMethodNotAllowed(request.method, ("GET", "POST"))
     return web.Response(status=404, text=f"there is no channel {name!r} in the configuration\n")
 

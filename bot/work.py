@@ -7,6 +7,7 @@ idempotent under the event's id. Comes twice: the first decision stands.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -16,8 +17,9 @@ import structlog
 from bot.case import Case, Outcome, Parts
 from bot.codec import EventCodec, encode_answer
 from bot.delivery.division import REST_DELAY_MS, Division
+from bot.delivery.routes import Route as Way
 from bot.errors import StoreUnavailableError
-from bot.model import Reply
+from bot.model import Event, Reply
 from bot.order import ChatOrder, Place
 from bot.routing.context import Context
 from bot.routing.router import Route
@@ -33,6 +35,9 @@ HANDLER_LIMIT_S = 300.0  # a handler that takes longer has failed
 async def _apologise(ctx: Context) -> Reply:
     return ctx.say("common.failed")
 
+
+OnLate = Callable[[Event, str], Awaitable[object]]
+"""Told of a message whose handler is late, and what to say meanwhile."""
 
 _GIVEN_UP = Route("given_up", _apologise)
 
@@ -53,6 +58,7 @@ class Work:
         self._codec = EventCodec()
         self._order = ChatOrder()
         self._running: dict[str, Running] = {}
+        self._watches: set[asyncio.Task[None]] = set()
 
     async def do(self, case: Case, taken: Taken, begun_s: float) -> Outcome:
         """Run the handler, or join it where it runs already, until the soft deadline.
@@ -144,6 +150,78 @@ class Work:
             useful_for_s=None if reply is None else reply.useful_for_s,
         )
 
+    # ------------------------------------------------------------ events that nobody repeats
+
+    async def queue(self, case: Case, on_late: OnLate) -> Taken:
+        """Take an event in that its platform never repeats, and start its handler; ends when that is safe.
+
+        The event is on the queue from the moment it is taken in. All of its reply is a delivery, made in the
+        step that takes the event off the queue. `on_late` is called when the soft deadline of a message has
+        passed without an answer.
+
+        Raises:
+            StoreUnavailableError: Redis is away; ask again.
+        """
+        event = case.event
+        place = self._order.enter(f"{event.channel}:{event.group_id or event.user_id}")
+        try:
+            taken = await self._parts.stores.inbox.take_queued(
+                case.ticket, self._parts.clock.now_ms(), LEASE_MS, self._codec.encode(event)
+            )
+        except BaseException:
+            place.leave()
+            raise
+        if taken.standing is Standing.NEW:
+            task = self._start_queued(case, taken, place)
+            if event.is_message:
+                watch = asyncio.create_task(
+                    self._watch(case, taken, task, place, on_late), name=f"watch {event.id}"
+                )
+                self._watches.add(watch)
+                watch.add_done_callback(self._watches.discard)
+        else:
+            place.leave()
+        return taken
+
+    def _start_queued(self, case: Case, taken: Taken, place: Place) -> asyncio.Task[Decision]:
+        task = asyncio.create_task(self._handle_queued(case, taken, place), name=f"queued {case.event.id}")
+        self._running[case.event.id] = Running(task, place)
+        task.add_done_callback(partial(self._ended, case.event.id))
+        self._keep_lease(case, task)
+        return task
+
+    async def _handle_queued(self, case: Case, taken: Taken, place: Place) -> Decision:
+        """Run the handler of a queued event in its place; its whole reply becomes a delivery."""
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        try:
+            await place.wait(self._parts.soft_deadline_s)
+            reply = await self._reply(case, taken)
+            now_ms = self._parts.clock.now_ms()
+            whole = self._compose(case, case.divide(reply, inline=False), reply, now_ms)
+            await self._parts.late.finish(case.ticket.community, case.event.id, whole, now_ms)
+            if whole is not None:
+                self._parts.nudges.wake(whole.channel)
+        finally:
+            place.leave()
+        seconds = loop.time() - begun_s
+        self._parts.metrics.event(case.event.channel, "answered", seconds)
+        self._parts.event_log.write(
+            case.event.id, case.event.channel, case.route.name, "answered", seconds * 1000
+        )
+        return Decision(now_ms, b"")
+
+    async def _watch(
+        self, case: Case, taken: Taken, task: asyncio.Task[Decision], place: Place, on_late: OnLate
+    ) -> None:
+        """Let the chat go on, and say that work goes on, once the soft deadline has passed."""
+        await asyncio.wait((task,), timeout=self._parts.soft_deadline_s)
+        if not task.done():
+            place.leave()
+            context = self._parts.context(case, taken)
+            context.language = context.community.language
+            await on_late(case.event, context.text("connection.waiting"))
+
     async def run_again(self, raw: bytes) -> None:
         """Run the handler of a queued event whose process died; see `bot.late_worker`."""
         event = self._codec.decode(raw)
@@ -151,6 +229,9 @@ class Work:
             return
         case = self._parts.case(self._parts.platforms[event.channel], event, self._parts.clock.now_ms())
         place = self._order.enter(f"{event.channel}:{event.group_id or event.user_id}")
+        if case.row.later is Way.CONNECTION:
+            await asyncio.wait((self._start_queued(case, Taken(Standing.OPEN), place),))
+            return
         task = asyncio.create_task(self._handle(case, Taken(Standing.OPEN), place), name=f"again {event.id}")
         self._running[event.id] = Running(task, place)
         task.add_done_callback(partial(self._ended, event.id))
@@ -162,6 +243,10 @@ class Work:
         event = self._codec.decode(raw)
         case = self._parts.case(self._parts.platforms[event.channel], event, self._parts.clock.now_ms())
         case = case._replace(route=_GIVEN_UP)
+        if case.row.later is Way.CONNECTION:
+            place = self._order.enter(f"{event.channel}:{event.group_id or event.user_id}")
+            await asyncio.wait((self._start_queued(case, Taken(Standing.OPEN), place),))
+            return
         await self._decide(case, await self._reply(case, Taken(Standing.OPEN)))
 
     async def finish(self, grace_s: float) -> None:

@@ -276,7 +276,22 @@ _WECHAT: Mapping[int, Rule] = {
     ),
 }
 
-SEND_RULES: Mapping[str, Mapping[int, Rule]] = {"wecom_app": _WECOM, "wechat_oa": _WECHAT}
+_AIBOT_CONNECTION: Mapping[int, Rule] = {
+    **{code: _WECOM[code] for code in (-1, 45009, 45011)},
+    846605: _rule(
+        _V.RETRY,
+        "the platform takes no answer to this message any more",
+        "nothing to do: it is sent as a message of its own",
+        "平台不再接受对该消息的回复",
+        "无需处理，会改为主动发送",
+    ),
+}
+
+SEND_RULES: Mapping[str, Mapping[int, Rule]] = {
+    "wecom_app": _WECOM,
+    "wechat_oa": _WECHAT,
+    "wecom_aibot": _AIBOT_CONNECTION,
+}
 """Rules of refused sends by kind of channel and errcode."""
 
 _WRONG_WECHAT_SECRET = _rule(
@@ -334,6 +349,12 @@ _OWN: Mapping[str, Explanation] = {
         "report it with the delivery's id",
         "保存的投递内容无法读取",
         "请附上投递编号反馈给开发者",
+    ),
+    "too_late": Explanation(
+        "a card can be changed for 5 seconds after the click, and they had passed",
+        "send a new card",
+        "卡片只能在点击后 5 秒内更新，已超时",
+        "请发送新的卡片",
     ),
     "error": Explanation(
         "sending failed by a mistake of this program",
