@@ -165,7 +165,7 @@ def outgoing(app: WecomApp, cipher: CallbackCipher, vendor: WeChatCrypto) -> lis
         Step("  of it AES with framing", lambda: cipher.encrypt(plain), None),
         Step(
             "OUT, all: part → bytes",
-            lambda: app.render(event, part, AT_MS),
+            lambda: app.render(event, part, AT_MS, ""),
             lambda: vendor.encrypt_message(create_reply(ANSWER, found), "nonce42", "1790000000"),
         ),
     ]

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import structlog
 from aiohttp import web
@@ -29,7 +29,8 @@ from bot.case import Case, Outcome, Parts
 from bot.codec import decode_answer, encode_answer
 from bot.errors import CallbackError, OversizeError, StoreError
 from bot.model import Event, Text, Unknown
-from bot.platforms.protocol import Platform
+from bot.platforms.protocol import Platform, Poll
+from bot.polling import Polling
 from bot.storage.redis.inbox import Decision, Standing, Taken
 from bot.work import OnLate, Work
 
@@ -46,7 +47,7 @@ class Callback(NamedTuple):
     query: str
     body: bytes
     begun_s: float
-    answered: asyncio.Future[web.Response | tuple[Case, Taken]]
+    answered: asyncio.Future[web.Response | Poll | tuple[Case, Taken]]
 
 
 class Line:
@@ -57,6 +58,8 @@ class Line:
         self.work = Work(parts)
         self._turn: list[Callback] = []
         self._turns: set[asyncio.Task[None]] = set()
+        self._polling = Polling(parts)
+        self._polled = any(platform.streams is not None for platform in parts.platforms.values())
 
     # ------------------------------------------------------------ receive
 
@@ -70,18 +73,24 @@ class Line:
             body = content.read_nowait() if content.is_eof() else await self._read(request)
             if len(body) > self._parts.max_body_bytes:
                 raise self._oversize()
-            taken = await self._join(
-                Callback(platform, request.rel_url.raw_query_string, body, begun_s, loop.create_future())
-            )
+            query = request.rel_url.raw_query_string
+            taken = await self._join(Callback(platform, query, body, begun_s, loop.create_future()))
             if isinstance(taken, web.Response):
                 return taken
+            if isinstance(taken, Poll):
+                return await self._polling.answer(platform, taken.stream_id, query)
             case, standing = taken
-            outcome = await self.work.do(case, standing, begun_s)
+            if standing.decision is None:
+                outcome = await self.work.do(case, standing, begun_s)
+            else:
+                outcome = Outcome(standing.decision, case.route.name, "repeated")
+            if not outcome.decision.answer and case.stream:
+                return await self._show(case, outcome, begun_s, query)
         except CallbackError as error:
             return self._refuse(platform, error)
         except StoreError as error:
             return self._store_away(platform, error, loop.time() - begun_s)
-        return self._respond(case, outcome, loop.time() - begun_s)
+        return self._respond(case, outcome, loop.time() - begun_s, query)
 
     async def verify(self, platform: Platform, request: web.Request) -> web.Response:
         """Answer the handshake by which a platform tests the address."""
@@ -112,7 +121,7 @@ class Line:
 
     # ------------------------------------------------------------ open, route, take: together, by turns
 
-    def _join(self, callback: Callback) -> asyncio.Future[web.Response | tuple[Case, Taken]]:
+    def _join(self, callback: Callback) -> asyncio.Future[web.Response | Poll | tuple[Case, Taken]]:
         """Join this turn of the loop; the future is the answer, or what a handler needs to find it."""
         if not self._turn:
             asyncio.get_running_loop().call_soon(self._begin_turn)
@@ -126,7 +135,8 @@ class Line:
             lambda one, _: one.platform.open(one.query, one.body, now_ms),
             zip(callbacks, callbacks, strict=True),
         )
-        cases = _stage(lambda one, event: self._parts.case(one.platform, event, now_ms), opened)
+        events = _without_polls(opened) if self._polled else cast("list[tuple[Callback, Event]]", opened)
+        cases = _stage(lambda one, event: self._parts.case(one.platform, event, now_ms), events)
         known = _stage(lambda _, case: (case, _known_answer(case)), cases)
         if known:
             task = asyncio.create_task(self._take(known, now_ms))
@@ -150,14 +160,18 @@ class Line:
             if not callback.answered.done():
                 seconds = now_s - callback.begun_s
                 callback.answered.set_result(
-                    (case, taken) if outcome is None else self._respond(case, outcome, seconds)
+                    (case, taken)
+                    if outcome is None
+                    else self._respond(case, outcome, seconds, callback.query)
                 )
 
         _stage(finish, [(one, (case, result)) for (one, case), result in zip(turn, taken, strict=True)])
 
     def _decided(self, case: Case, taken: Taken, known: bytes) -> Outcome | None:
-        """Return what is decided by now; None when a handler must run."""
+        """Return what is decided by now; None when a handler must run, or an answer be looked for."""
         if taken.decision is not None:
+            if not taken.decision.answer and case.stream:
+                return None  # a repeat of what was late: shown as a poll would show it
             return Outcome(taken.decision, case.route.name, "repeated")
         if taken.standing is Standing.OLD:
             return Outcome(Decision(case.now_ms, b""), case.route.name, "old")
@@ -178,7 +192,10 @@ class Line:
         case = self._parts.case(platform, event, self._parts.clock.now_ms())
         known = _known_answer(case)
         taken = await self._parts.stores.inbox.take(case.ticket, case.now_ms, known)
-        return self._decided(case, taken, known) or await self.work.do(case, taken, begun_s)
+        outcome = self._decided(case, taken, known)
+        if outcome is None and taken.decision is not None:
+            return Outcome(taken.decision, case.route.name, "repeated")
+        return outcome or await self.work.do(case, taken, begun_s)
 
     async def queue(self, platform: Platform, event: Event, on_late: OnLate) -> str:
         """Take in an event that did not come by HTTP and that its platform never repeats.
@@ -210,13 +227,23 @@ class Line:
 
     # ------------------------------------------------------------ render
 
-    def _respond(self, case: Case, outcome: Outcome, seconds: float) -> web.Response:
+    def _respond(self, case: Case, outcome: Outcome, seconds: float, query: str) -> web.Response:
         event, platform = case.event, case.platform
+        self._note(case, outcome, seconds)
+        part = decode_answer(outcome.decision.answer)
+        body = platform.render(event, part, outcome.decision.at_ms, query)
+        return web.Response(body=body, content_type=platform.content_type if part else "text/plain")
+
+    async def _show(self, case: Case, outcome: Outcome, begun_s: float, query: str) -> web.Response:
+        """Answer an event that was late, or a repeat of one, with what its stream shows."""
+        response = await self._polling.answer(case.platform, case.stream, query)
+        self._note(case, outcome, asyncio.get_running_loop().time() - begun_s)
+        return response
+
+    def _note(self, case: Case, outcome: Outcome, seconds: float) -> None:
+        event = case.event
         self._parts.metrics.event(event.channel, outcome.word, seconds)
         self._parts.event_log.write(event.id, event.channel, outcome.route, outcome.word, seconds * 1000)
-        part = decode_answer(outcome.decision.answer)
-        body = platform.render(event, part, outcome.decision.at_ms)
-        return web.Response(body=body, content_type=platform.content_type if part else "text/plain")
 
     def _refuse(self, platform: Platform, error: CallbackError) -> web.Response:
         self._parts.metrics.refused(platform.channel, error.status)
@@ -242,6 +269,17 @@ def _stage(
             if not callback.answered.done():
                 callback.answered.set_exception(error)
     return passed
+
+
+def _without_polls(opened: list[tuple[Callback, Event | Poll]]) -> list[tuple[Callback, Event]]:
+    """Return the events; polls leave the turn here, since they are told apart from nothing."""
+    events: list[tuple[Callback, Event]] = []
+    for callback, found in opened:
+        if isinstance(found, Event):
+            events.append((callback, found))
+        elif not callback.answered.done():
+            callback.answered.set_result(found)
+    return events
 
 
 def _known_answer(case: Case) -> bytes:

@@ -15,7 +15,7 @@ from bot.delivery.nudges import Nudges
 from bot.delivery.routes import Abilities, ChannelAbilities, takes_passive_reply
 from bot.logs import EventLog
 from bot.metrics import Metrics
-from bot.model import Event, Reply
+from bot.model import CardClicked, CardUpdate, Event, Part, Reply
 from bot.platforms.protocol import Platform
 from bot.routing.context import Context, Question
 from bot.routing.dispatcher import Dispatcher
@@ -45,7 +45,23 @@ class Case(NamedTuple):
         """Return what of a reply goes in the HTTP answer, if that is still open, and what after it."""
         event = self.ticket.event
         inline = inline and takes_passive_reply(self.row, event.content.name, is_message=event.is_message)
-        return divide(() if reply is None else reply.parts, self.row, inline=inline)
+        division = divide(() if reply is None else reply.parts, self.row, inline=inline)
+        if division.passive is None or self._answers(division.passive):
+            return division
+        return Division(None, (division.passive, *division.rest))
+
+    def _answers(self, part: Part) -> bool:
+        """Whether a part may answer this event at once; a new card answers nothing but a click."""
+        event, streams = self.ticket.event, self.platform.streams
+        if streams is not None:
+            return streams.takes(event, part)
+        return type(part) is not CardUpdate or type(event.content) is CardClicked
+
+    @property
+    def stream(self) -> str:
+        """The name of the stream that shows the answer should it be late; empty where there is none."""
+        streams = self.platform.streams
+        return "" if streams is None else streams.name(self.ticket.event)
 
 
 class Outcome(NamedTuple):
@@ -109,4 +125,5 @@ class Parts:
             word=route.word,
             rest=route.rest,
             for_managers=route.for_managers,
+            stream=case.stream,
         )

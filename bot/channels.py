@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 import aiohttp
 
 from bot.clock import Clock
 from bot.config import Channel, WechatOaChannel, WecomAibotChannel, WecomAppChannel, WecomRobotChannel
 from bot.delivery.client import ActiveClient
+from bot.delivery.response_url import ResponseUrlClient
 from bot.delivery.routes import ChannelAbilities, channel_abilities
 from bot.delivery.wechat import WechatClient
 from bot.delivery.wecom import WecomClient
-from bot.platforms.protocol import Platform
+from bot.model import Event
+from bot.platforms.protocol import Platform, StreamTexts
 from bot.platforms.wechat.official_account import OfficialAccount
+from bot.platforms.wecom.aibot import WecomAibot
 from bot.platforms.wecom.aibot_connection import AibotConnection
 from bot.platforms.wecom.app import WecomApp
+from bot.storage.redis.streams import AddressUses
 from bot.storage.redis.tokens import TokenStore
 
 _MINUTE_MS, _HOUR_MS, _DAY_MS = 60_000, 3_600_000, 86_400_000
 
 
-def open_platforms(channels: Iterable[Channel]) -> dict[str, Platform]:
-    """Return the platform of every channel that is called back, by the channel's name."""
-    return {channel.name: platform for channel in channels if (platform := _platform(channel)) is not None}
+class StreamVoice(NamedTuple):
+    """How a channel's streams are named, and what they say of themselves; see `Streams` of platforms."""
+
+    name: Callable[[Event], str]
+    texts: StreamTexts
 
 
-def _platform(channel: Channel) -> Platform | None:
+def open_platforms(channels: Iterable[Channel], voices: Mapping[str, StreamVoice]) -> dict[str, Platform]:
+    """Return the platform of every channel that is called back, by the channel's name, as `voices` are."""
+    return {
+        channel.name: platform
+        for channel in channels
+        if (platform := _platform(channel, voices[channel.name])) is not None
+    }
+
+
+def _platform(channel: Channel, voice: StreamVoice) -> Platform | None:
     match channel:
         case WecomAppChannel():
             return WecomApp(
@@ -47,23 +63,39 @@ def _platform(channel: Channel) -> Platform | None:
             )
         case WecomAibotChannel(mode="long_connection"):
             return AibotConnection(channel.name)
+        case WecomAibotChannel(mode="callback"):
+            return WecomAibot(
+                channel=channel.name,
+                token=channel.token.get_secret_value(),
+                encoding_aes_key=channel.encoding_aes_key.get_secret_value(),
+                stream_name=voice.name,
+                texts=voice.texts,
+            )
         case _:
             return None
 
 
 def open_clients(
-    channels: Iterable[Channel], session: aiohttp.ClientSession, tokens: TokenStore, clock: Clock
+    channels: Iterable[Channel],
+    session: aiohttp.ClientSession,
+    tokens: TokenStore,
+    clock: Clock,
+    uses: AddressUses,
 ) -> dict[str, ActiveClient]:
     """Return the API client of every channel that can send by calls of ours, by the channel's name."""
     return {
         channel.name: client
         for channel in channels
-        if (client := _client(channel, session, tokens, clock)) is not None
+        if (client := _client(channel, session, tokens, clock, uses)) is not None
     }
 
 
 def _client(
-    channel: Channel, session: aiohttp.ClientSession, tokens: TokenStore, clock: Clock
+    channel: Channel,
+    session: aiohttp.ClientSession,
+    tokens: TokenStore,
+    clock: Clock,
+    uses: AddressUses,
 ) -> ActiveClient | None:
     if not abilities_of_channel(channel).can_send:
         return None
@@ -80,6 +112,8 @@ def _client(
                 channel=channel.name, app_id=channel.app_id,
                 secret=channel.secret.get_secret_value(), api_base=channel.api_base,
             )  # fmt: skip
+        case WecomAibotChannel(mode="callback"):
+            return ResponseUrlClient(session, uses, channel=channel.name, api_base=channel.api_base)
         case _:
             return None
 

@@ -13,7 +13,7 @@ from bot.app import Line
 from bot.background import Background
 from bot.case import Parts
 from bot.catalog import Catalog
-from bot.channels import abilities_of, open_clients, open_platforms
+from bot.channels import StreamVoice, abilities_of, open_clients, open_platforms
 from bot.clock import Clock
 from bot.communities import Communities
 from bot.config import Config, WecomAibotChannel, resolve_communities
@@ -26,8 +26,8 @@ from bot.health import Health
 from bot.late_worker import LateWorker
 from bot.logs import EventLog
 from bot.metrics import Metrics
-from bot.model import Community
-from bot.platforms.protocol import Platform
+from bot.model import Community, Event
+from bot.platforms.protocol import Platform, StreamTexts
 from bot.platforms.wecom.aibot_connection import AibotConnection
 from bot.routing.dispatcher import Dispatcher
 from bot.routing.keyword_answer import compile_answer
@@ -47,6 +47,7 @@ from bot.storage.redis.late import LateQueue
 from bot.storage.redis.members import Members
 from bot.storage.redis.pacing import PaceStore
 from bot.storage.redis.points import Points
+from bot.storage.redis.streams import AddressUses, Streams, stream_id
 from bot.storage.redis.tokens import TokenStore
 from bot.storage.sql.database import Database
 from bot.storage.sql.keyword_rules import KeywordRuleStore
@@ -124,7 +125,7 @@ def _join(
     normaliser = Normaliser()
     stores = _open_stores(config, redis, keys, database, drain, clock)
     parts = Parts(
-        platforms=open_platforms(config.channels),
+        platforms=open_platforms(config.channels, _stream_voices(config, communities, keys, catalog)),
         abilities=abilities,
         communities=communities,
         dispatcher=Dispatcher(routers, MIDDLEWARES, normaliser),
@@ -174,11 +175,33 @@ def _open_stores(
         check_ins=CheckIns(redis, keys),
         members=Members(redis, keys, event_memory_ms=memory_ms),
         keyword_gate=KeywordGate(redis, keys, event_memory_ms=memory_ms),
+        streams=Streams(redis, keys, memory_ms=memory_ms),
         drain=drain,
         ledger=LedgerHistory(database),
         member_history=MemberHistory(database),
         keyword_rules=KeywordRuleStore(database, clock),
     )
+
+
+def _stream_voices(
+    config: Config, communities: Communities, keys: Keys, catalog: Catalog
+) -> dict[str, StreamVoice]:
+    """Return for every channel how its streams are named, and what they say of themselves."""
+
+    def name(event: Event) -> str:
+        return stream_id(keys, communities.find(event.channel, event.group_id).id, event.id)
+
+    def voice(channel: str) -> StreamVoice:
+        language = communities.find(channel, "").language
+        texts = StreamTexts(
+            working=catalog.text(language, "stream.working"),
+            done=catalog.text(language, "stream.done"),
+            elsewhere=catalog.text(language, "stream.elsewhere"),
+            apart=catalog.text(language, "stream.apart"),
+        )
+        return StreamVoice(name, texts)
+
+    return {channel.name: voice(channel.name) for channel in config.channels}
 
 
 def start_background(service: Service, *, sends: bool = True) -> None:
@@ -191,7 +214,11 @@ def start_background(service: Service, *, sends: bool = True) -> None:
         session = open_session()
         service.resources.push_async_callback(session.close)
         clients = open_clients(
-            service.config.channels, session, TokenStore(service.redis, service.keys), parts.clock
+            service.config.channels,
+            session,
+            TokenStore(service.redis, service.keys),
+            parts.clock,
+            AddressUses(service.redis, service.keys),
         )
         for client in clients.values():
             service.resources.push_async_callback(client.close)

@@ -81,11 +81,26 @@ class Work:
         if running.task.done():
             return Outcome(running.task.result(), case.route.name, "answered")
         running.place.leave()
-        decision = await self._parts.stores.inbox.defer(
-            case.ticket, self._parts.clock.now_ms(), LEASE_MS, self._codec.encode(event)
-        )
+        decision = await self._defer(case)
         self._keep_lease(case, running.task)
         return Outcome(decision, case.route.name, "late")
+
+    async def _defer(self, case: Case) -> Decision:
+        """Queue the event; where polls will show its answer, they find it there from the same step on.
+
+        Dies between counting the stream and queueing: the count ends with the polling.
+        """
+        stores, now_ms = self._parts.stores, self._parts.clock.now_ms()
+        streams, name, state = case.platform.streams, case.stream, ""
+        if streams is not None and name:
+            begun = await stores.streams.begin(name, case.event.member_id, now_ms, streams.most_open)
+            state = "working" if begun else "apart"
+        decision = await stores.inbox.defer(
+            case.ticket, now_ms, LEASE_MS, self._codec.encode(case.event), stream=state
+        )
+        if decision.answer and name:  # decided meanwhile
+            await stores.streams.end(name, case.event.member_id)
+        return decision
 
     def _ended(self, event_id: str, task: asyncio.Task[Decision]) -> None:
         """Forget a handler; a store that went away under a late one is no news, the queue still has it."""
@@ -137,8 +152,14 @@ class Work:
             case.ticket, now_ms, answer, rest, now_ms + REST_DELAY_MS
         )
         if not decision.answer:  # it was acknowledged without an answer: all of the reply goes another way
-            whole = self._compose(case, case.divide(reply, inline=False), reply, now_ms)
-            await self._parts.late.finish(case.ticket.community, case.event.id, whole, now_ms)
+            late = case.divide(reply, inline=False)
+            await self._parts.late.finish(
+                case.ticket.community,
+                case.event.id,
+                self._compose(case, late, reply, now_ms),
+                now_ms,
+                showable=_showable(case, late),
+            )
         return decision
 
     def _compose(self, case: Case, division: Division, reply: Reply | None, now_ms: int) -> Delivery | None:
@@ -220,7 +241,7 @@ class Work:
             place.leave()
             context = self._parts.context(case, taken)
             context.language = context.community.language
-            await on_late(case.event, context.text("connection.waiting"))
+            await on_late(case.event, context.text("stream.working"))
 
     async def run_again(self, raw: bytes) -> None:
         """Run the handler of a queued event whose process died; see `bot.late_worker`."""
@@ -254,3 +275,9 @@ class Work:
         tasks = [running.task for running in self._running.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=grace_s)
+
+
+def _showable(case: Case, late: Division) -> bool:
+    """Whether a poll may take the first part of a late reply."""
+    streams = case.platform.streams
+    return streams is not None and bool(late.rest) and streams.takes(case.event, late.rest[0])

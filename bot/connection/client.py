@@ -28,6 +28,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from bot.answer_ids import answer_id
 from bot.clock import Clock
 from bot.connection.answer_to import AnswerTo, Kind, read_answer_to
 from bot.connection.bodies import MEDIA, message_body, stream_body, update_body, welcome_body
@@ -35,7 +36,6 @@ from bot.connection.frames import Command
 from bot.connection.session import KIND, Session
 from bot.connection.uploads import Uploads
 from bot.delivery.client import NotReachedError, Receiver, SendReceipt
-from bot.delivery.compose import answer_id
 from bot.errors import BotError, PlatformApiError, PlatformUnreachableError
 from bot.model import CardUpdate, Event, Markdown, Part, TemplateCard, Text
 from bot.storage.redis.client import RedisClient

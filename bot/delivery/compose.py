@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 
+from bot.answer_ids import answer_id
 from bot.delivery.routes import ChannelAbilities, Route
 from bot.model import Event, Part
 from bot.part_codec import encode_parts
@@ -12,11 +12,6 @@ from bot.storage.redis.deliveries import Delivery
 
 ANSWER_USEFUL_MS = 24 * 3_600_000
 """How long an answer is worth sending where its handler says nothing else and the channel sets no limit."""
-
-
-def answer_id(event_id: str) -> str:
-    """Return the id of the delivery that answers an event: the same however often the event is handled."""
-    return blake2b(f"reply\0{event_id}".encode(), digest_size=12).hexdigest()
 
 
 class Composer:

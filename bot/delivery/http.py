@@ -49,7 +49,7 @@ class VendorApi:
         self, endpoint: str, query: Mapping[str, str], *, secrets: tuple[str, ...]
     ) -> dict[str, Any]:
         """GET `endpoint` (``cgi-bin/…``); see `post`."""
-        return await self._call("GET", endpoint, query, None, secrets)
+        return await self._call("GET", self._url(endpoint, query), endpoint, None, secrets)
 
     async def post(
         self, endpoint: str, query: Mapping[str, str], body: Mapping[str, Any], *, secrets: tuple[str, ...]
@@ -64,18 +64,24 @@ class VendorApi:
             HttpStatusError: The HTTP status is not 2xx.
             PlatformUnreachableError: No usable answer: timeout, connection, over 1 MiB, not a JSON object.
         """
+        return await self.post_url(self._url(endpoint, query), endpoint, body, secrets=secrets)
+
+    async def post_url(
+        self, url: URL, endpoint: str, body: Mapping[str, Any], *, secrets: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """POST to an address that the vendor gave; `endpoint` is what errors call it. Otherwise as `post`."""
         # Written out, not escaped: the Official Account would show \\uXXXX to the person.
-        return await self._call("POST", endpoint, query, orjson.dumps(body), secrets)
+        return await self._call("POST", url, endpoint, orjson.dumps(body), secrets)
 
     async def _call(
         self,
         method: str,
+        url: URL,
         endpoint: str,
-        query: Mapping[str, str],
         data: bytes | None,
         secrets: tuple[str, ...],
     ) -> dict[str, Any]:
-        status, raw = await self._exchange(method, endpoint, query, data)
+        status, raw = await self._exchange(method, url, endpoint, data)
         if not 200 <= status < 300:
             raise HttpStatusError(platform=self._platform, endpoint=endpoint, status=status)
         try:
@@ -92,10 +98,10 @@ class VendorApi:
             raise PlatformApiError(platform=self._platform, endpoint=endpoint, errcode=errcode, errmsg=errmsg)
         return answer
 
-    async def _exchange(
-        self, method: str, endpoint: str, query: Mapping[str, str], data: bytes | None
-    ) -> tuple[int, bytes]:
-        url = URL(f"{self._base}/{endpoint}").with_query(query)
+    def _url(self, endpoint: str, query: Mapping[str, str]) -> URL:
+        return URL(f"{self._base}/{endpoint}").with_query(query)
+
+    async def _exchange(self, method: str, url: URL, endpoint: str, data: bytes | None) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json; charset=utf-8"} if data is not None else {}
         try:
             async with self._session.request(

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.day import CommunityCalendar, Day
-from bot.model import Community, Event, Reply, TextMessage
+from bot.model import Community, Event, Reply
+from bot.routing.words import words_of
 
 if TYPE_CHECKING:
     from bot.catalog import Catalog
@@ -48,6 +49,7 @@ class Context:
         word: The command word that matched; `rest` what followed it, as written.
         language: What to answer in.
         is_manager: Whether the sender has the manager role here.
+        stream: The name of the stream that will show the answer should it be late; empty for none.
     """
 
     event: Event
@@ -67,6 +69,7 @@ class Context:
     for_managers: bool = False
     language: str = "zh-CN"
     is_manager: bool = False
+    stream: str = ""
 
     @property
     def day(self) -> Day:
@@ -76,8 +79,16 @@ class Context:
     @property
     def rest_as_sent(self) -> str:
         """What followed the command word, character for character as sent, ends trimmed."""
-        content = self.event.content
-        return self.normaliser.rest_as_sent(content.text) if type(content) is TextMessage else ""
+        return self.normaliser.rest_as_sent(words_of(self.event.content))
+
+    async def show(self, text: str) -> None:
+        """Show `text`, the whole of the answer so far, to whoever waits for it, cut to 20480 bytes.
+
+        For handlers that take long. People see it only where the channel polls for answers (AI bot);
+        elsewhere it does nothing. The reply that the handler returns takes its place.
+        """
+        if self.stream:
+            await self.stores.streams.show(self.stream, text)
 
     def text(self, key: str, **values: str | int) -> str:
         """Return a text of `content/` in the language of the answer, its `{variables}` filled in."""

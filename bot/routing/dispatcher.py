@@ -11,6 +11,7 @@ from bot.model import Content, Reply, TextMessage
 from bot.routing.context import Context, Question
 from bot.routing.normalise import Normaliser
 from bot.routing.router import NOBODY, Command, Finder, Route, Router
+from bot.routing.words import words_of
 
 _log = structlog.get_logger("huoqun")
 
@@ -56,12 +57,12 @@ class Dispatcher:
         A finder that fails is logged and passed over.
         """
         content = question.event.content
-        if type(content) is TextMessage:
+        if type(content) is TextMessage or question.text:
             # The words of a text and of its normal form correspond one to one, so one look at the first
             # word of the normal form tells almost every message that is no command.
             word = question.text.partition(" ")[0].lstrip("/#")
             if not word or word in self.command_words:  # nothing left of it: the word follows the sign
-                route = self._command(content.text)
+                route = self._command(words_of(content))
                 if route is not None:
                     return route
             for name, finder in self._finders:

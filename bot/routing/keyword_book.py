@@ -14,6 +14,7 @@ from bot.communities import Communities
 from bot.model import Event, KeywordRule, TextMessage
 from bot.routing.keyword_index import KeywordIndex
 from bot.routing.normalise import Normaliser, strip_mentions
+from bot.routing.words import words_of
 from bot.storage.sql.keyword_rules import KeywordRuleStore
 
 _POLL_S = 0.4
@@ -39,9 +40,9 @@ class KeywordBook:
     def text_of(self, event: Event) -> str:
         """Return the event's text as rules are matched with: normalised, without mentions; '' for no text."""
         content = event.content
-        if type(content) is not TextMessage:
+        text = content.text if type(content) is TextMessage else words_of(content)
+        if not text:
             return ""
-        text = content.text
         return self._normaliser.normalise(strip_mentions(text) if "@" in text or "＠" in text else text)
 
     async def refresh(self) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bot.storage.redis.keyword_gate import KeywordGate
     from bot.storage.redis.members import Members
     from bot.storage.redis.points import Points
+    from bot.storage.redis.streams import Streams
     from bot.storage.sql.keyword_rules import KeywordRuleStore
     from bot.storage.sql.ledger import LedgerHistory
     from bot.storage.sql.members import MemberHistory
@@ -30,6 +31,7 @@ class Stores:
     check_ins: CheckIns
     members: Members
     keyword_gate: KeywordGate
+    streams: Streams
     drain: Drain
     ledger: LedgerHistory
     member_history: MemberHistory

@@ -52,7 +52,7 @@ def test_a_wrong_answer_is_told_from_the_right_one_and_from_silence() -> None:
 
 
 def answer_to(chat: Workload, number: int, text: str) -> bytes:
-    return APP.render(opened(chat.requests[number]), Text(text), at_ms=1_772_510_400_000)
+    return APP.render(opened(chat.requests[number]), Text(text), at_ms=1_772_510_400_000, query="")
 
 
 def opened(request: bytes) -> Event:

@@ -325,7 +325,7 @@ def test_any_json_object_becomes_an_event_or_a_refusal(body: dict[str, object]) 
 
 @pytest.mark.parametrize("mode", ["encrypted", "compatible"])
 def test_the_vendor_reads_our_encrypted_answer(mode: str, account_vendor: OfficialAccountCrypto) -> None:
-    answer = official_account(mode).render(TEXT_EVENT, Text("好"), 1790000004999)
+    answer = official_account(mode).render(TEXT_EVENT, Text("好"), 1790000004999, "")
     shell = xmltodict.parse(answer)["xml"]
     inner = account_vendor.decrypt_message(
         answer.decode(), shell["MsgSignature"], shell["TimeStamp"], shell["Nonce"]
@@ -337,7 +337,7 @@ def test_the_vendor_reads_our_encrypted_answer(mode: str, account_vendor: Offici
 
 @pytest.mark.parametrize("key", ["", AES_KEY])
 def test_plain_mode_answers_in_the_clear(key: str) -> None:
-    answer = official_account("plain", key).render(TEXT_EVENT, Text("好"), 1790000004999)
+    answer = official_account("plain", key).render(TEXT_EVENT, Text("好"), 1790000004999, "")
     assert xmltodict.parse(answer)["xml"] == {
         "ToUserName": "oEXAMPLE",
         "FromUserName": "gh_example",
@@ -349,7 +349,7 @@ def test_plain_mode_answers_in_the_clear(key: str) -> None:
 
 @pytest.mark.parametrize("mode", ["encrypted", "compatible", "plain"])
 def test_without_a_word_success_is_the_acknowledgement(mode: str) -> None:
-    assert official_account(mode).render(TEXT_EVENT, None, 1790000004999) == b"success"
+    assert official_account(mode).render(TEXT_EVENT, None, 1790000004999, "") == b"success"
 
 
 @given(

@@ -254,7 +254,7 @@ def test_whatever_the_platform_signs_becomes_an_event_or_a_refusal(
 
 def test_the_vendor_reads_our_answer(wecom: WecomApp, wecom_post: Post, wecom_vendor: WecomCrypto) -> None:
     event = wecom.open(*wecom_post(TEXT), RECEIVED_AT_MS)
-    answer = wecom.render(event, Text("签到成功"), 1790000004999)
+    answer = wecom.render(event, Text("签到成功"), 1790000004999, "")
     shell = xmltodict.parse(answer)["xml"]
     assert list(shell) == ["Encrypt", "MsgSignature", "TimeStamp", "Nonce"]
     assert shell["TimeStamp"] == "1790000004"
@@ -274,7 +274,7 @@ def test_repeats_of_an_answer_differ_outside_and_agree_inside(
     wecom: WecomApp, wecom_post: Post, wecom_vendor: WecomCrypto
 ) -> None:
     event = wecom.open(*wecom_post(TEXT), RECEIVED_AT_MS)
-    answers = [wecom.render(event, Text("好"), 1790000004999) for _ in range(20)]
+    answers = [wecom.render(event, Text("好"), 1790000004999, "") for _ in range(20)]
     shells = [xmltodict.parse(answer)["xml"] for answer in answers]
     assert len({shell["Nonce"] for shell in shells}) == 20
     inner = {
@@ -287,7 +287,7 @@ def test_repeats_of_an_answer_differ_outside_and_agree_inside(
 
 
 def test_without_a_word_the_acknowledgement_is_empty(wecom: WecomApp, wecom_post: Post) -> None:
-    assert wecom.render(wecom.open(*wecom_post(TEXT), 0), None, 1790000004999) == b""
+    assert wecom.render(wecom.open(*wecom_post(TEXT), 0), None, 1790000004999, "") == b""
 
 
 def test_a_wrong_key_is_found_at_construction() -> None:

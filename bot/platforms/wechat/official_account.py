@@ -34,6 +34,7 @@ class OfficialAccount:
     kind = "wechat_oa"
     content_type = "application/xml"
     text_limit_bytes = TEXT_LIMIT_BYTES
+    streams = None
 
     def __init__(
         self,
@@ -130,7 +131,7 @@ class OfficialAccount:
             raise ReceiverError("meant for another account")
         return self._event(elements, body, received_at_ms)
 
-    def render(self, event: Event, part: Part | None, at_ms: int) -> bytes:
+    def render(self, event: Event, part: Part | None, at_ms: int, query: str) -> bytes:  # noqa: ARG002
         """Return the answer to `event`, encrypted unless the mode is plain; ``success`` acknowledges.
 
         Raises:

@@ -27,6 +27,7 @@ class WecomApp:
     kind = "wecom_app"
     content_type = "application/xml"
     text_limit_bytes = TEXT_LIMIT_BYTES
+    streams = None
 
     def __init__(
         self, *, channel: str, corp_id: str, agent_id: int, token: str, encoding_aes_key: str
@@ -92,7 +93,7 @@ class WecomApp:
         if agent_id not in ("", self._agent_id):
             raise ReceiverError("meant for another app")
 
-    def render(self, event: Event, part: Part | None, at_ms: int) -> bytes:
+    def render(self, event: Event, part: Part | None, at_ms: int, query: str) -> bytes:  # noqa: ARG002
         """Return the encrypted answer to `event`; empty bytes are the acknowledgement.
 
         Raises:

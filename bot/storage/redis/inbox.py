@@ -23,6 +23,7 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from bot.answer_ids import answer_id
 from bot.day import Day
 from bot.errors import StoreError
 from bot.model import Event
@@ -31,6 +32,7 @@ from bot.storage.redis.deliveries import Delivery
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.link import Value
 from bot.storage.redis.new_delivery import delivery_args, delivery_keys
+from bot.storage.redis.streams import STREAM_KEPT_MS
 
 _DAY_MS = 86_400_000
 COUNTERS_KEPT_MS = 9 * _DAY_MS  # a late message counts on its own day for at least 7 days back
@@ -205,13 +207,44 @@ class Inbox:
         )
         return _decision(record)
 
-    async def defer(self, ticket: Ticket, now_ms: int, lease_ms: int, event: bytes) -> Decision:
-        """Acknowledge an event whose handler is late and put it on the queue, in one step."""
+    async def defer(
+        self,
+        ticket: Ticket,
+        now_ms: int,
+        lease_ms: int,
+        event: bytes,
+        *,
+        stream: str = "",
+    ) -> Decision:
+        """Acknowledge an event whose handler is late and put it on the queue, in one step.
+
+        Args:
+            ticket: The event's names.
+            now_ms: Now, Unix milliseconds.
+            lease_ms: How long its handler is trusted to run here without a renewal.
+            event: The event, for whoever runs its handler again.
+            stream: What polls find, where the platform polls for the answer: working, or apart where it is
+                to go another way; empty where there are no polls.
+        """
         prefix = self._keys.prefix(ticket.community)
         record: bytes = await self._redis.script(
             "late_defer",
-            (ticket.record_key, f"{prefix}late", f"{prefix}late_events"),
-            (now_ms, self._reply_memory_ms, ticket.event.id, now_ms + lease_ms, event),
+            (
+                ticket.record_key,
+                f"{prefix}late",
+                f"{prefix}late_events",
+                f"{prefix}stream:{answer_id(ticket.event.id)}",
+            ),
+            (
+                now_ms,
+                self._reply_memory_ms,
+                ticket.event.id,
+                now_ms + lease_ms,
+                event,
+                stream,
+                ticket.event.member_id,
+                STREAM_KEPT_MS,
+            ),
         )
         return _decision(record)
 

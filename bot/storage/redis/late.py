@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bot.answer_ids import answer_id
 from bot.storage.redis.client import RedisClient
 from bot.storage.redis.deliveries import Delivery
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.new_delivery import delivery_args, delivery_keys
+from bot.storage.redis.streams import POLL_GRACE_MS, STREAM_KEPT_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,19 @@ class LateQueue:
         await self._redis.call("ZADD", f"{self._keys.prefix(community)}late", "XX", until_ms, event_id)
 
     async def finish(
-        self, community: str, event_id: str, delivery: Delivery | None = None, due_ms: int = 0
+        self,
+        community: str,
+        event_id: str,
+        delivery: Delivery | None = None,
+        due_ms: int = 0,
+        *,
+        showable: bool = True,
     ) -> bool:
-        """Take an event off the queue and hand its reply to delivery; whether this call was the one."""
+        """Take an event off the queue and hand its reply to delivery; whether this call was the one.
+
+        Where polls show the answer, they get `POLL_GRACE_MS` to take it, and `delivery` is due after that;
+        unless it is not `showable`: then they are told that it goes another way.
+        """
         prefix = self._keys.prefix(community)
         done: int = await self._redis.script(
             "late_done",
@@ -58,7 +70,8 @@ class LateQueue:
                 f"{prefix}late_events",
                 f"{prefix}late_taken",
                 *delivery_keys(prefix, delivery),
+                f"{prefix}stream:{answer_id(event_id)}",
             ],
-            [event_id, *delivery_args(delivery, due_ms)],
+            [event_id, POLL_GRACE_MS if showable else 0, STREAM_KEPT_MS, *delivery_args(delivery, due_ms)],
         )
         return done == 1

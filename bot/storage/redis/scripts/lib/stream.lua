@@ -1,0 +1,6 @@
+-- A stream is the answer to one event on a platform that polls for it: a hash of
+--   state  working: the handler works | ready: its answer is a delivery, the poll may take its first part
+--          silent: it had nothing to say | said: a poll took the first part
+--          elsewhere: the answer is nothing a stream shows | apart: it was to go another way from the start
+--   owner  who it counts for among unfinished answers   text  what the handler has shown so far
+--   said   the parts of the answer as JSON, of which the poll took the first
