@@ -17,7 +17,7 @@ from bot.channels import StreamVoice, abilities_of, open_clients, open_platforms
 from bot.clock import Clock
 from bot.communities import Communities
 from bot.config import Config, WecomAibotChannel, resolve_communities
-from bot.connection.assemble import Surroundings, assemble
+from bot.connection.assemble import Rhythm, Surroundings, assemble
 from bot.delivery.compose import Composer
 from bot.delivery.http import open_session
 from bot.delivery.sender import Sender
@@ -204,8 +204,12 @@ def _stream_voices(
     return {channel.name: voice(channel.name) for channel in config.channels}
 
 
-def start_background(service: Service, *, sends: bool = True) -> None:
-    """Start what runs beside the answers; `sends` is off only where a test carries deliveries itself."""
+def start_background(service: Service, *, sends: bool = True, rhythm: Rhythm | None = None) -> None:
+    """Start what runs beside the answers.
+
+    `sends` is off only where a test carries deliveries itself, `rhythm` of long connections is another only
+    where a test has no time.
+    """
     parts, background = service.parts, service.background
     background.start("drain", service.drain.run)
     background.start("keywords", parts.keywords.run)
@@ -231,10 +235,10 @@ def start_background(service: Service, *, sends: bool = True) -> None:
             on_outcome=parts.metrics.delivery,
         )
         background.start("send", sender.run)
-        _start_connections(service, session)
+        _start_connections(service, session, rhythm or Rhythm())
 
 
-def _start_connections(service: Service, http: ClientSession) -> None:
+def _start_connections(service: Service, http: ClientSession, rhythm: Rhythm) -> None:
     """Take part in keeping the long connection of every channel that has one."""
     parts = service.parts
     around = Surroundings(
@@ -246,6 +250,7 @@ def _start_connections(service: Service, http: ClientSession) -> None:
         metrics=parts.metrics,
         nudges=parts.nudges,
         http=http,
+        rhythm=rhythm,
     )
     for channel in service.config.channels:
         if isinstance(channel, WecomAibotChannel) and channel.mode == "long_connection":

@@ -17,6 +17,7 @@ from bot.connection.intake import Intake
 from bot.connection.keeper import Keeper, Patience
 from bot.connection.session import Pulse, Session, open_session
 from bot.connection.uploads import FetchBlob, Uploads, no_blobs
+from bot.delivery.courier import Patience as AttemptPatience
 from bot.delivery.nudges import Nudges
 from bot.delivery.routes import ChannelAbilities, Scope
 from bot.delivery.sender import Sender
@@ -35,6 +36,15 @@ Queue = Callable[[Event, OnLate], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How long everything waits: on the wire, between connections, between attempts at a delivery."""
+
+    pulse: Pulse = field(default_factory=Pulse)
+    patience: Patience = field(default_factory=Patience)
+    attempts: AttemptPatience = field(default_factory=AttemptPatience)
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the connections of one process share."""
 
@@ -47,8 +57,7 @@ class Surroundings:
     nudges: Nudges
     http: aiohttp.ClientSession
     fetch_blob: FetchBlob = no_blobs
-    pulse: Pulse = field(default_factory=Pulse)
-    patience: Patience = field(default_factory=Patience)
+    rhythm: Rhythm = field(default_factory=Rhythm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +81,7 @@ def assemble(channel: WecomAibotChannel, queue: Queue, around: Surroundings) -> 
             channel.ws_base,
             channel.bot_id,
             channel.secret.get_secret_value(),
-            pulse=around.pulse,
+            pulse=around.rhythm.pulse,
             on_callback=intake.put,
             may_send=may_send,
             on_junk=lambda: metrics.connection_junk(name),
@@ -95,10 +104,11 @@ def assemble(channel: WecomAibotChannel, queue: Queue, around: Surroundings) -> 
     sender = Sender(
         around.deliveries, pace, {name: client}, around.abilities, around.clock,
         on_outcome=metrics.delivery, lane=name, nudge=around.nudges.lane(name),
+        patience=around.rhythm.attempts,
     )  # fmt: skip
     leases = ConnectionLeases(around.redis, around.keys, owner=secrets.token_hex(8), holder=_this_process())
     keeper = Keeper(
-        name, leases, open_one, sender.run, intake, around.clock, metrics, patience=around.patience
+        name, leases, open_one, sender.run, intake, around.clock, metrics, patience=around.rhythm.patience
     )
     return Connection(keeper, client)
 
