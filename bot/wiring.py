@@ -18,6 +18,7 @@ from bot.clock import Clock
 from bot.communities import Communities
 from bot.config import Config, WecomAibotChannel, resolve_communities
 from bot.connection.assemble import Rhythm, Surroundings, assemble
+from bot.connection.uploads import FetchBlob, no_blobs
 from bot.delivery.compose import Composer
 from bot.delivery.http import open_session
 from bot.delivery.sender import Sender
@@ -204,11 +205,17 @@ def _stream_voices(
     return {channel.name: voice(channel.name) for channel in config.channels}
 
 
-def start_background(service: Service, *, sends: bool = True, rhythm: Rhythm | None = None) -> None:
+def start_background(
+    service: Service,
+    *,
+    sends: bool = True,
+    fetch_blob: FetchBlob = no_blobs,
+    rhythm: Rhythm | None = None,
+) -> None:
     """Start what runs beside the answers.
 
     `sends` is off only where a test carries deliveries itself, `rhythm` of long connections is another only
-    where a test has no time.
+    where a test has no time. `fetch_blob` returns the bytes of a part that has a `blob`.
     """
     parts, background = service.parts, service.background
     background.start("drain", service.drain.run)
@@ -235,10 +242,10 @@ def start_background(service: Service, *, sends: bool = True, rhythm: Rhythm | N
             on_outcome=parts.metrics.delivery,
         )
         background.start("send", sender.run)
-        _start_connections(service, session, rhythm or Rhythm())
+        _start_connections(service, session, fetch_blob, rhythm or Rhythm())
 
 
-def _start_connections(service: Service, http: ClientSession, rhythm: Rhythm) -> None:
+def _start_connections(service: Service, http: ClientSession, fetch_blob: FetchBlob, rhythm: Rhythm) -> None:
     """Take part in keeping the long connection of every channel that has one."""
     parts = service.parts
     around = Surroundings(
@@ -250,6 +257,7 @@ def _start_connections(service: Service, http: ClientSession, rhythm: Rhythm) ->
         metrics=parts.metrics,
         nudges=parts.nudges,
         http=http,
+        fetch_blob=fetch_blob,
         rhythm=rhythm,
     )
     for channel in service.config.channels:

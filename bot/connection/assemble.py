@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import socket
@@ -37,11 +38,17 @@ Queue = Callable[[Event, OnLate], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """How long everything waits: on the wire, between connections, between attempts at a delivery."""
+    """How long everything waits: on the wire, between connections, between attempts at a delivery.
+
+    A frame is acknowledged within `Pulse.ack_s` or never, and an upload goes on by itself, so a part takes less
+    time than by HTTP, and what a killed process was sending is taken over sooner.
+    """
 
     pulse: Pulse = field(default_factory=Pulse)
     patience: Patience = field(default_factory=Patience)
-    attempts: AttemptPatience = field(default_factory=AttemptPatience)
+    attempts: AttemptPatience = field(
+        default_factory=lambda: AttemptPatience(lease_ms=20_000, part_timeout_s=12.0)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +108,18 @@ def assemble(channel: WecomAibotChannel, queue: Queue, around: Surroundings) -> 
         rates=[(rate.most, rate.per_ms) for rate in row.rates if rate.scope is Scope.RECEIVER],
         session=lambda: keeper.session,
     )
-    sender = Sender(
-        around.deliveries, pace, {name: client}, around.abilities, around.clock,
-        on_outcome=metrics.delivery, lane=name, nudge=around.nudges.lane(name),
-        patience=around.rhythm.attempts,
-    )  # fmt: skip
+
+    async def run_sender(over: asyncio.Event) -> None:
+        sender = Sender(  # each connection has its own: one that was told to stop stays so
+            around.deliveries, pace, {name: client}, around.abilities, around.clock,
+            on_outcome=metrics.delivery, lane=name, nudge=around.nudges.lane(name),
+            patience=around.rhythm.attempts,
+        )  # fmt: skip
+        await sender.run(over)
+
     leases = ConnectionLeases(around.redis, around.keys, owner=secrets.token_hex(8), holder=_this_process())
     keeper = Keeper(
-        name, leases, open_one, sender.run, intake, around.clock, metrics, patience=around.rhythm.patience
+        name, leases, open_one, run_sender, intake, around.clock, metrics, patience=around.rhythm.patience
     )
     return Connection(keeper, client)
 

@@ -16,11 +16,12 @@ from bot.config import Config
 from bot.connection.assemble import Rhythm
 from bot.connection.keeper import Patience
 from bot.connection.session import Pulse
+from bot.connection.uploads import FetchBlob, no_blobs
 from bot.delivery.courier import Patience as AttemptPatience
 from bot.model import CardClicked, CardUpdate, Entered, Reply, TemplateCard, Text
 from bot.routing.context import Context
 from bot.routing.router import Router
-from bot.storage.redis.leases import ConnectionKnown, ConnectionStatus
+from bot.storage.redis.leases import ConnectionKnown, ConnectionState, ConnectionStatus
 from bot.testing import Stores
 from bot.wiring import Service, open_service, start_background
 from tests.connection.platform import BOT_ID, SECRET, AibotPlatform
@@ -92,14 +93,43 @@ class Process:
     async def status(self) -> ConnectionKnown:
         return await ConnectionStatus(self.service.redis, self.service.keys).read(CHANNEL)
 
+    async def until_state(self, state: ConnectionState, limit_s: float = 10.0) -> ConnectionKnown:
+        """Wait until the connection is in a state, and return what is known of it."""
+
+        async def there() -> bool:
+            return (await self.status()).state is state
+
+        await until(there, state.value, limit_s)
+        return await self.status()
+
+    @property
+    def has_connection(self) -> bool:
+        """Whether it is this process that has the connection."""
+        return 'huoqun_connection_up{channel="bot"} 1.0' in self.figures
+
     @property
     def figures(self) -> str:
         """What Prometheus scrapes."""
         return self.service.parts.metrics.render().decode()
 
+    def end(self) -> None:
+        """End what would have ended with the process: handlers that still run, with their leases."""
+        for running in self.service.line.work._running.values():
+            running.task.cancel()
+
     async def stop(self) -> None:
         """End it in the orderly way."""
         await self.service.close(grace_s=5.0)
+
+
+async def until(condition: Callable[[], Awaitable[bool]], what: str, limit_s: float = 10.0) -> None:
+    """Wait until the stores say so."""
+    try:
+        async with asyncio.timeout(limit_s):
+            while not await condition():  # noqa: ASYNC110 - what is waited for is in a store
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"not within {limit_s:g} s: {what}") from None
 
 
 Start = Callable[..., Awaitable[Process]]
@@ -116,20 +146,22 @@ async def start(stores: Stores, platform: AibotPlatform) -> AsyncIterator[Start]
     """Start one more process on the shared stores."""
     async with AsyncExitStack() as stack:
 
-        async def start(*, rhythm: Rhythm = QUICK, **channel: Any) -> Process:
+        async def start(
+            *, rhythm: Rhythm = QUICK, fetch_blob: FetchBlob = no_blobs, **channel: Any
+        ) -> Process:
             gates = Gates()
             service = await open_service(
                 config(platform.ws_base, **channel), [router_of(gates)], load_catalog(), SystemClock(),
                 redis_url=stores.redis_url, database_url=stores.database_url,
             )  # fmt: skip
             stack.push_async_callback(service.close, 0.5)
-            start_background(service, rhythm=rhythm)
+            start_background(service, rhythm=rhythm, fetch_blob=fetch_blob)
             return Process(service, gates)
 
         yield start
 
 
-def config(ws_base: str, **channel: Any) -> Config:
+def config(base: str, **channel: Any) -> Config:
     """Return a configuration with one AI bot."""
     bot = {
         "name": CHANNEL,
@@ -137,7 +169,7 @@ def config(ws_base: str, **channel: Any) -> Config:
         "mode": "long_connection",
         "bot_id": BOT_ID,
         "secret": SECRET,
-        "ws_base": ws_base,
+        "ws_base": base,
         **channel,
     }
     server = {"soft_deadline_s": SOFT_DEADLINE_S, "member_rate_per_min": 100_000}

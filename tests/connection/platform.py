@@ -71,6 +71,8 @@ class AibotPlatform:
         chats: What people see, by chat id.
         uploads: Bytes by media id.
         subscribed_at_s: When each subscription was accepted (monotonic).
+        asked_at_s: When each was asked for.
+        last_words: Frames to send when the other side says goodbye, before the answer to that.
     """
 
     def __init__(self) -> None:
@@ -82,6 +84,7 @@ class AibotPlatform:
         self.faults = Faults()
         self.subscribed_at_s: list[float] = []
         self.asked_at_s: list[float] = []
+        self.last_words: list[Frame] = []
         self._requests: dict[str, str] = {}  # chat by req_id
         self._half: dict[str, dict[str, Any]] = {}
         self._numbers = itertools.count(1)
@@ -197,7 +200,7 @@ class AibotPlatform:
     # ------------------------------------------------------------ the protocol
 
     async def _connect(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(max_msg_size=1 << 21)
+        socket = web.WebSocketResponse(max_msg_size=1 << 21, autoclose=False)
         await socket.prepare(request)
         wire = Wire(len(self.wires) + 1, socket)
         self.wires.append(wire)
@@ -207,6 +210,10 @@ class AibotPlatform:
                 wire.frames.append(frame)
                 await self._hear(wire, frame)
                 self._changed.set()
+        for frame in self.last_words:
+            await socket.send_frame(json.dumps(frame).encode(), WSMsgType.TEXT)
+        self.last_words = []
+        await socket.close()
         wire.subscribed = False
         self._changed.set()
         return socket
@@ -290,7 +297,8 @@ class AibotPlatform:
         said, chunks = half["said"], half["chunks"]
         content = b"".join(chunks[index] for index in sorted(chunks))
         assert sorted(chunks) == list(range(said["total_chunks"]))
-        assert (len(content), hashlib.md5(content).hexdigest()) == (said["total_size"], said["md5"])
+        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        assert (len(content), digest) == (said["total_size"], said["md5"])
         media_id = f"media-{next(self._numbers)}"
         self.uploads[media_id] = content
         return 0, {"media_id": media_id, "type": said["type"], "created_at": int(time.time())}
