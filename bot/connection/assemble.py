@@ -40,8 +40,8 @@ Queue = Callable[[Event, OnLate], Awaitable[object]]
 class Rhythm:
     """How long everything waits: on the wire, between connections, between attempts at a delivery.
 
-    A frame is acknowledged within `Pulse.ack_s` or never, and an upload goes on by itself, so a part takes less
-    time than by HTTP, and what a killed process was sending is taken over sooner.
+    A frame is acknowledged within `Pulse.ack_s` or never, and an upload goes on by itself, so a part takes
+    less time than by HTTP, and what a killed process was sending is taken over sooner.
     """
 
     pulse: Pulse = field(default_factory=Pulse)

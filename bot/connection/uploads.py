@@ -80,7 +80,7 @@ class Uploads:
         """
         if part.media_id:
             return part.media_id
-        key = self._keys.shared("media", self._channel, part.kind, part.blob)
+        key = self._key(part)
         known: bytes | None = await self._redis.call("GET", key)
         if known is not None:
             return known.decode()
@@ -90,6 +90,14 @@ class Uploads:
             self._under_way[key] = task
             task.add_done_callback(lambda done: self._ended(key, done))
         return await asyncio.shield(task)
+
+    async def forget(self, part: Media) -> None:
+        """Upload a part's bytes again the next time: the platform does not have them any more."""
+        if part.blob:
+            await self._redis.call("DEL", self._key(part))
+
+    def _key(self, part: Media) -> str:
+        return self._keys.shared("media", self._channel, part.kind, part.blob)
 
     def _ended(self, key: str, task: asyncio.Task[str]) -> None:
         del self._under_way[key]

@@ -278,6 +278,20 @@ _WECHAT: Mapping[int, Rule] = {
 
 _AIBOT_CONNECTION: Mapping[int, Rule] = {
     **{code: _WECOM[code] for code in (-1, 45009, 45011)},
+    40007: _rule(
+        _V.RETRY,
+        "the platform no longer has the uploaded file",
+        "nothing to do: it is uploaded again",
+        "平台上的素材已失效",
+        "无需处理，会重新上传",
+    ),
+    60011: _rule(
+        _V.GIVE_UP,
+        "the bot does not know this chat: the person never wrote to it, or it is not in the group",
+        "let them write to the bot, or mention it in the group, then resend",
+        "机器人不认识该会话：用户没有给它发过消息，或它不在群里",
+        "请用户先给机器人发消息，或在群里 @ 它，然后重发",
+    ),
     846605: _rule(
         _V.RETRY,
         "the platform takes no answer to this message any more",

@@ -237,7 +237,8 @@ class AibotPlatform:
             return 0, {}
         if cmd == "aibot_send_msg":
             kind = body["msgtype"]
-            assert body["chat_type"] == (2 if body["chatid"].startswith("wr") else 1)
+            is_group = body["chatid"].startswith("wr")
+            assert body.get("chat_type", is_group + 1) == is_group + 1
             self.chats[body["chatid"]].append(Shown(kind, _text_of(body)))
             return 0, {}
         if cmd.startswith("aibot_respond"):

@@ -10,13 +10,13 @@ import pytest
 
 from bot.connection.answer_to import AnswerTo, Kind
 from bot.errors import StoreUnavailableError
-from bot.model import CardUpdate, TemplateCard, Text
+from bot.model import CardUpdate, File, TemplateCard, Text
 from bot.storage.redis.deliveries import encode_parts
 from bot.storage.redis.inbox import Inbox, Taken
 from bot.storage.redis.leases import ConnectionState
 from tests.connection.conftest import CHANNEL, QUICK, Start
 from tests.connection.platform import SECRET, AibotPlatform
-from tests.connection.test_talk import delivery, until_dead
+from tests.connection.test_talk import StoredBlob, delivery, until_counted
 
 KICK_S = QUICK.patience.kick_s[0]
 
@@ -179,6 +179,49 @@ async def test_an_answer_that_the_platform_takes_no_more_goes_as_a_message_of_it
     assert [one.kind for one in platform.chats["wrGROUP"]] == ["markdown"]
 
 
+async def test_a_stream_that_is_over_when_its_answer_is_sent_again_has_the_answer(
+    start: Start, platform: AibotPlatform
+) -> None:
+    """Some say so to the second last frame of a stream instead of replacing what is there."""
+    process = await start()
+    await platform.connected()
+    platform.faults.mute.add("aibot_respond_msg")
+    await platform.say("ana", "说 你好")
+    await platform.connected(2)
+    platform.faults.errcodes["aibot_respond_msg"] = [846608]
+    platform.faults.mute.clear()
+    await until_counted(process, "delivered", 1)
+    assert await platform.shown("ana") == ["好的 你好"]
+    assert platform.sent("aibot_send_msg") == []
+
+
+async def test_a_file_that_the_platform_has_lost_is_uploaded_again(
+    start: Start, platform: AibotPlatform
+) -> None:
+    async def fetch(_: str) -> StoredBlob:
+        return StoredBlob(b"bytes", "a.txt")
+
+    platform.faults.errcodes["aibot_send_msg"] = [40007]
+    process = await start(fetch_blob=fetch)
+    await platform.connected()
+    now_ms = process.service.parts.clock.now_ms()
+    await process.service.deliveries.create(delivery("d1", File(blob="b1")), now_ms)
+    assert await platform.shown("ana") == [list(platform.uploads)[-1]]
+    assert len(platform.uploads) == 2
+
+
+async def test_a_chat_that_does_not_know_the_bot_is_listed_at_once(
+    start: Start, platform: AibotPlatform
+) -> None:
+    platform.faults.errcodes["aibot_send_msg"] = [60011]
+    process = await start()
+    await platform.connected()
+    now_ms = process.service.parts.clock.now_ms()
+    await process.service.deliveries.create(delivery("d1", Text("你好")), now_ms)
+    await until_counted(process, "dead", 1)
+    assert len(platform.sent("aibot_send_msg")) == 1
+
+
 async def test_a_refused_frame_is_tried_again_where_that_may_help(
     start: Start, platform: AibotPlatform
 ) -> None:
@@ -261,7 +304,7 @@ async def test_a_card_that_was_clicked_too_long_ago_is_listed_as_not_changed(
     card = TemplateCard("text_notice", "新的", url="https://example.com/")
     new = replace(delivery("d1"), answer_to=late, parts=encode_parts([CardUpdate(card)]))
     await process.service.deliveries.create(new, now_ms)
-    await until_dead(process, 1)
+    await until_counted(process, "dead", 1)
     assert platform.sent("aibot_respond_update_msg") == []
 
 

@@ -224,12 +224,14 @@ async def test_bytes_that_are_too_many_or_not_there_make_a_dead_delivery(
     now_ms = process.service.parts.clock.now_ms()
     await process.service.deliveries.create(delivery("d1", Image(blob="big")), now_ms)
     await process.service.deliveries.create(delivery("d2", Image(blob="gone"), user_id="bo"), now_ms)
-    await until_dead(process, 2)
+    await until_counted(process, "dead", 2)
     assert platform.sent("aibot_upload_media_init") == []
 
 
-async def until_dead(process: Process, count: int) -> None:
-    async def dead() -> bool:
-        return f'outcome="dead"}} {count}.0' in process.figures
+async def until_counted(process: Process, outcome: str, count: int) -> None:
+    """Wait until so many deliveries came to an outcome."""
 
-    await until(dead, f"{count} dead deliveries")
+    async def there() -> bool:
+        return f'huoqun_deliveries_total{{channel="bot",outcome="{outcome}"}} {count}.0' in process.figures
+
+    await until(there, f"{count} times {outcome}")
