@@ -13,18 +13,20 @@
 
 Callbacks that arrive in one turn of the event loop go through open, route and take together, stage by
 stage, and share the round trip: code that has just run is still in the processor's caches, which halves
-its cost (`docs/benchmarks.md`). Nothing waits for company: a lone callback is a turn of its own.
+its cost (`docs/benchmarks.md`). Nothing waits for company: a lone callback is a turn of its own. A large
+turn goes in parts, so that Redis takes the first one in while the next is opened.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar, cast
 
 import structlog
 from aiohttp import web
 
+from bot.callback_response import CallbackResponse
 from bot.case import Case, Outcome, Parts
 from bot.codec import decode_answer, encode_answer
 from bot.errors import CallbackError, OversizeError, StoreError
@@ -35,6 +37,10 @@ from bot.storage.redis.inbox import Decision, Standing, Taken
 from bot.work import OnLate, Work
 
 _log = structlog.get_logger("huoqun")
+
+# Callbacks of a turn that go to Redis together. Fewer, and the caches are cold for more of them; more, and
+# this process waits for Redis where it could open the next ones (`docs/benchmarks.md`).
+_TOGETHER = 25
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -47,7 +53,7 @@ class Callback(NamedTuple):
     query: str
     body: bytes
     begun_s: float
-    answered: asyncio.Future[web.Response | Poll | tuple[Case, Taken]]
+    answered: asyncio.Future[web.StreamResponse | Poll | tuple[Case, Taken]]
 
 
 class Line:
@@ -63,7 +69,7 @@ class Line:
 
     # ------------------------------------------------------------ receive
 
-    async def receive(self, platform: Platform, request: web.BaseRequest) -> web.Response:
+    async def receive(self, platform: Platform, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one POST of a platform."""
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
@@ -75,7 +81,7 @@ class Line:
                 raise self._oversize()
             query = request.rel_url.raw_query_string
             taken = await self._join(Callback(platform, query, body, begun_s, loop.create_future()))
-            if isinstance(taken, web.Response):
+            if not isinstance(taken, tuple):
                 return taken
             if isinstance(taken, Poll):
                 return await self._polling.answer(platform, taken.stream_id, query)
@@ -121,7 +127,7 @@ class Line:
 
     # ------------------------------------------------------------ open, route, take: together, by turns
 
-    def _join(self, callback: Callback) -> asyncio.Future[web.Response | Poll | tuple[Case, Taken]]:
+    def _join(self, callback: Callback) -> asyncio.Future[web.StreamResponse | Poll | tuple[Case, Taken]]:
         """Join this turn of the loop; the future is the answer, or what a handler needs to find it."""
         if not self._turn:
             asyncio.get_running_loop().call_soon(self._begin_turn)
@@ -131,23 +137,36 @@ class Line:
     def _begin_turn(self) -> None:
         callbacks, self._turn = self._turn, []
         now_ms = self._parts.clock.now_ms()
+        for start in range(0, len(callbacks), _TOGETHER):
+            self._begin(callbacks[start : start + _TOGETHER], now_ms)
+
+    def _begin(self, callbacks: Sequence[Callback], now_ms: int) -> None:
+        """Open and route some callbacks of a turn and send them to Redis; it works while the next come."""
         opened = _stage(
             lambda one, _: one.platform.open(one.query, one.body, now_ms),
             zip(callbacks, callbacks, strict=True),
         )
         events = _without_polls(opened) if self._polled else cast("list[tuple[Callback, Event]]", opened)
-        cases = _stage(lambda one, event: self._parts.case(one.platform, event, now_ms), events)
-        known = _stage(lambda _, case: (case, _known_answer(case)), cases)
+        known = _stage(lambda one, event: self._route(one.platform, event, now_ms), events)
         if known:
-            task = asyncio.create_task(self._take(known, now_ms))
+            taking = self._parts.stores.inbox.take_many(
+                [(case.ticket, answer) for _, (case, answer) in known], now_ms
+            )
+            task = asyncio.create_task(self._take(known, taking))
             self._turns.add(task)
             task.add_done_callback(self._turns.discard)
 
-    async def _take(self, turn: list[tuple[Callback, tuple[Case, bytes]]], now_ms: int) -> None:
-        """Take the turn's events in, and answer those whose answer needs no state."""
-        inbox = self._parts.stores.inbox
+    def _route(self, platform: Platform, event: Event, now_ms: int) -> tuple[Case, bytes]:
+        """Return the event's case, and its answer where that needs no state."""
+        case = self._parts.case(platform, event, now_ms)
+        return case, _known_answer(case)
+
+    async def _take(
+        self, turn: list[tuple[Callback, tuple[Case, bytes]]], taking: Awaitable[list[Taken | StoreError]]
+    ) -> None:
+        """Wait until events are taken in, and answer those whose answer needs no state."""
         try:
-            taken = await inbox.take_many([(case.ticket, answer) for _, (case, answer) in turn], now_ms)
+            taken = await taking
         except StoreError as error:
             taken = [error] * len(turn)
         now_s = asyncio.get_running_loop().time()
@@ -227,30 +246,28 @@ class Line:
 
     # ------------------------------------------------------------ render
 
-    def _respond(self, case: Case, outcome: Outcome, seconds: float, query: str) -> web.Response:
+    def _respond(self, case: Case, outcome: Outcome, seconds: float, query: str) -> web.StreamResponse:
         event, platform = case.event, case.platform
-        self._note(case, outcome, seconds)
-        part = decode_answer(outcome.decision.answer)
-        body = platform.render(event, part, outcome.decision.at_ms, query)
-        return web.Response(body=body, content_type=platform.content_type if part else "text/plain")
-
-    async def _show(self, case: Case, outcome: Outcome, begun_s: float, query: str) -> web.Response:
-        """Answer an event that was late, or a repeat of one, with what its stream shows."""
-        response = await self._polling.answer(case.platform, case.stream, query)
-        self._note(case, outcome, asyncio.get_running_loop().time() - begun_s)
-        return response
-
-    def _note(self, case: Case, outcome: Outcome, seconds: float) -> None:
-        event = case.event
         self._parts.metrics.event(event.channel, outcome.word, seconds)
         self._parts.event_log.write(event.id, event.channel, outcome.route, outcome.word, seconds * 1000)
+        part = decode_answer(outcome.decision.answer)
+        body = platform.render(event, part, outcome.decision.at_ms, query)
+        return CallbackResponse(body, platform.content_type if part else "text/plain")
+
+    async def _show(self, case: Case, outcome: Outcome, begun_s: float, query: str) -> web.StreamResponse:
+        """Answer an event that was late, or a repeat of one, with what its stream shows."""
+        event, response = case.event, await self._polling.answer(case.platform, case.stream, query)
+        seconds = asyncio.get_running_loop().time() - begun_s
+        self._parts.metrics.event(event.channel, outcome.word, seconds)
+        self._parts.event_log.write(event.id, event.channel, outcome.route, outcome.word, seconds * 1000)
+        return response
 
     def _refuse(self, platform: Platform, error: CallbackError) -> web.Response:
         self._parts.metrics.refused(platform.channel, error.status)
         _log.warning("callback refused", channel=platform.channel, status=error.status, why=str(error))
         return web.Response(status=error.status, text=f"{error}\n")
 
-    def _store_away(self, platform: Platform, error: StoreError, seconds: float) -> web.Response:
+    def _store_away(self, platform: Platform, error: StoreError, seconds: float) -> web.StreamResponse:
         """Fail, so that the platform repeats the callback: nothing may be acknowledged that is not stored."""
         self._parts.metrics.event(platform.channel, "store_away", seconds)
         _log.warning("callback not taken", channel=platform.channel, why=str(error))

@@ -45,10 +45,11 @@ class Case(NamedTuple):
         """Return what of a reply goes in the HTTP answer, if that is still open, and what after it."""
         event = self.ticket.event
         inline = inline and takes_passive_reply(self.row, event.content.name, is_message=event.is_message)
-        division = divide(() if reply is None else reply.parts, self.row, inline=inline)
+        parts = () if reply is None else reply.parts
+        division = divide(parts, self.row, inline=inline)
         if division.passive is None or self._answers(division.passive):
             return division
-        return Division(None, (division.passive, *division.rest))
+        return divide(parts, self.row, inline=False)
 
     def _answers(self, part: Part) -> bool:
         """Whether a part may answer this event at once; a new card answers nothing but a click."""

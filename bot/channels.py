@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import aiohttp
@@ -33,16 +33,21 @@ class StreamVoice(NamedTuple):
     texts: StreamTexts
 
 
-def open_platforms(channels: Iterable[Channel], voices: Mapping[str, StreamVoice]) -> dict[str, Platform]:
-    """Return the platform of every channel that is called back, by the channel's name, as `voices` are."""
+def open_platforms(
+    channels: Iterable[Channel], voice_of: Callable[[str], StreamVoice]
+) -> dict[str, Platform]:
+    """Return the platform of every channel that is called back, by the channel's name.
+
+    `voice_of` is asked, by name, about channels whose answers are polled for.
+    """
     return {
         channel.name: platform
         for channel in channels
-        if (platform := _platform(channel, voices[channel.name])) is not None
+        if (platform := _platform(channel, voice_of)) is not None
     }
 
 
-def _platform(channel: Channel, voice: StreamVoice) -> Platform | None:
+def _platform(channel: Channel, voice_of: Callable[[str], StreamVoice]) -> Platform | None:
     match channel:
         case WecomAppChannel():
             return WecomApp(
@@ -64,6 +69,7 @@ def _platform(channel: Channel, voice: StreamVoice) -> Platform | None:
         case WecomAibotChannel(mode="long_connection"):
             return AibotConnection(channel.name)
         case WecomAibotChannel(mode="callback"):
+            voice = voice_of(channel.name)
             return WecomAibot(
                 channel=channel.name,
                 token=channel.token.get_secret_value(),

@@ -364,6 +364,13 @@ class Event(NamedTuple):
         """The sender as the product names them: ``<channel>:<user_id>``."""
         return f"{self.channel}:{self.user_id}"
 
+    def __repr__(self) -> str:
+        """Return the event without what it can be answered with, which is a secret."""
+        shown = ", ".join(
+            f"{name}={value!r}" for name, value in zip(self._fields[:-1], self[:-1], strict=True)
+        )
+        return f"Event({shown})"
+
     @property
     def is_message(self) -> bool:
         """Whether a person sent it, as against a report of the platform."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from aiohttp import web
-
+from bot.callback_response import CallbackResponse
 from bot.case import Parts
 from bot.model import Part, Text
 from bot.platforms.protocol import Platform, StreamTexts
@@ -16,7 +15,7 @@ class Polling:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    async def answer(self, platform: Platform, stream: str, query: str) -> web.Response:
+    async def answer(self, platform: Platform, stream: str, query: str) -> CallbackResponse:
         """Return the HTTP answer that shows a stream, taking the answer for it where one waits.
 
         `stream` may be anything. A finished answer no longer counts as one its member has under way. Dies
@@ -28,12 +27,12 @@ class Polling:
         streams = platform.streams
         assert streams is not None, "only a platform with streams polls"
         now_ms = self._parts.clock.now_ms()
-        view = await self._parts.stores.streams.look(stream, now_ms)
+        view = await self._parts.stores.streams.look(platform.channel, stream, now_ms)
         finished = view.progress is not Progress.WORKING
         body = streams.render(stream, _shown(view, streams.texts), now_ms, query, finished=finished)
         if finished and view.owner:
             await self._parts.stores.streams.end(stream, view.owner)
-        return web.Response(body=body, content_type=platform.content_type)
+        return CallbackResponse(body, platform.content_type)
 
 
 def _shown(view: StreamView, texts: StreamTexts) -> Part:

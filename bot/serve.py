@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -265,11 +265,9 @@ def put_callbacks_first(runner: web.AppRunner, service: Service) -> None:
         {f"/callback/{name}": platform for name, platform in service.parts.platforms.items()},
     )
 
-    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+    def handle(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
         platform = platforms.get(request.rel_url.raw_path) if request.method == "POST" else None
-        if platform is None:
-            return await through_the_application(request)
-        return await receive(platform, request)
+        return through_the_application(request) if platform is None else receive(platform, request)
 
     server.request_handler = handle
 

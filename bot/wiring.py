@@ -126,7 +126,7 @@ def _join(
     normaliser = Normaliser()
     stores = _open_stores(config, redis, keys, database, drain, clock)
     parts = Parts(
-        platforms=open_platforms(config.channels, _stream_voices(config, communities, keys, catalog)),
+        platforms=open_platforms(config.channels, partial(_voice, communities, keys, catalog)),
         abilities=abilities,
         communities=communities,
         dispatcher=Dispatcher(routers, MIDDLEWARES, normaliser),
@@ -184,25 +184,20 @@ def _open_stores(
     )
 
 
-def _stream_voices(
-    config: Config, communities: Communities, keys: Keys, catalog: Catalog
-) -> dict[str, StreamVoice]:
-    """Return for every channel how its streams are named, and what they say of themselves."""
+def _voice(communities: Communities, keys: Keys, catalog: Catalog, channel: str) -> StreamVoice:
+    """Return how a channel's streams are named, and what they say of themselves."""
 
     def name(event: Event) -> str:
         return stream_id(keys, communities.find(event.channel, event.group_id).id, event.id)
 
-    def voice(channel: str) -> StreamVoice:
-        language = communities.find(channel, "").language
-        texts = StreamTexts(
-            working=catalog.text(language, "stream.working"),
-            done=catalog.text(language, "stream.done"),
-            elsewhere=catalog.text(language, "stream.elsewhere"),
-            apart=catalog.text(language, "stream.apart"),
-        )
-        return StreamVoice(name, texts)
-
-    return {channel.name: voice(channel.name) for channel in config.channels}
+    language = communities.find(channel, "").language
+    texts = StreamTexts(
+        working=catalog.text(language, "stream.working"),
+        done=catalog.text(language, "stream.done"),
+        elsewhere=catalog.text(language, "stream.elsewhere"),
+        apart=catalog.text(language, "stream.apart"),
+    )
+    return StreamVoice(name, texts)
 
 
 def start_background(

@@ -31,16 +31,22 @@ def match(question: Question) -> Route | None:
         return None
     rule = best.rule
     if not rule.cool_down_s and rule.pick != "in_turn":
-        constant = _constant(tuple(choose(rule.answers, rule.pick, event_id=event.id)))
+        constant = _constant(choose(rule.answers, rule.pick, event_id=event.id))
         if constant is not None:
             return Route("keywords.match", constant=constant)
     matches = question.keywords.match(question.text, event.sent_at_ms, event.group_id)
     return Route("keywords.match", handler=partial(_answer, matches))
 
 
-@lru_cache(maxsize=10_000)
-def _constant(chosen: tuple[str, ...]) -> Reply | None:
+def _constant(chosen: Sequence[str]) -> Reply | None:
     """Return the reply of answers that tell everybody the same, None where they have variables."""
+    if len(chosen) == 1 and "{" not in chosen[0] and "}" not in chosen[0]:
+        return Reply.text(chosen[0])  # the usual one; to remember it would cost more, with many rules
+    return _compiled(tuple(chosen))
+
+
+@lru_cache(maxsize=10_000)
+def _compiled(chosen: tuple[str, ...]) -> Reply | None:
     answers = [compile_answer(text) for text in chosen]
     if not all(answer.is_constant for answer in answers):
         return None

@@ -334,19 +334,13 @@ _OWN: Mapping[str, Explanation] = {
         "该渠道不能主动发送：未配置 secret，或该类渠道不支持",
         "请配置渠道的 secret 后重发",
     ),
-    "answer_used": Explanation(
-        "the platform takes one message to this address, and an earlier part of the answer was it",
-        "say it shorter, so that it fits into one message; it cannot be resent",
-        "平台对该地址只接受一条消息，前面的部分已经用掉",
-        "请缩短回复，使其能放进一条消息；本条无法重发",
-    ),
-    "answer_unsure": Explanation(
+    "response_url_unsure": Explanation(
         "an earlier attempt got no answer, and the platform refuses a second: most likely it was shown",
         "ask the member whether they have the answer; it cannot be resent",
         "上一次发送没有收到应答，平台又拒绝了第二次发送，很可能已经送达",
         "请向成员确认是否收到；本条无法重发",
     ),
-    "answer_address": Explanation(
+    "response_url_untrusted": Explanation(
         "the address that came with the message is neither https nor the channel's api_base",
         "check the channel's api_base; such an address is never called",
         "消息附带的回复地址既不是 https，也不是该渠道的 api_base",

@@ -64,26 +64,34 @@ class VendorApi:
             HttpStatusError: The HTTP status is not 2xx.
             PlatformUnreachableError: No usable answer: timeout, connection, over 1 MiB, not a JSON object.
         """
-        return await self.post_url(self._url(endpoint, query), endpoint, body, secrets=secrets)
+        return await self._call("POST", self._url(endpoint, query), endpoint, body, secrets)
 
     async def post_url(
         self, url: URL, endpoint: str, body: Mapping[str, Any], *, secrets: tuple[str, ...]
     ) -> dict[str, Any]:
-        """POST to an address that the vendor gave; `endpoint` is what errors call it. Otherwise as `post`."""
-        # Written out, not escaped: the Official Account would show \\uXXXX to the person.
-        return await self._call("POST", url, endpoint, orjson.dumps(body), secrets)
+        """POST to an address that the vendor gave; `endpoint` is what errors call it. Otherwise as `post`.
+
+        An empty body with a status of 2xx is taken for an empty object.
+        """
+        return await self._call("POST", url, endpoint, body, secrets, blank=True)
 
     async def _call(
         self,
         method: str,
         url: URL,
         endpoint: str,
-        data: bytes | None,
+        body: Mapping[str, Any] | None,
         secrets: tuple[str, ...],
+        *,
+        blank: bool = False,
     ) -> dict[str, Any]:
+        # Written out, not escaped: the Official Account would show \\uXXXX to the person.
+        data = None if body is None else orjson.dumps(body)
         status, raw = await self._exchange(method, url, endpoint, data)
         if not 200 <= status < 300:
             raise HttpStatusError(platform=self._platform, endpoint=endpoint, status=status)
+        if blank and not raw.strip():
+            return {}
         try:
             answer = orjson.loads(raw)
         except orjson.JSONDecodeError:

@@ -16,6 +16,7 @@ import aiohttp
 from yarl import URL
 
 from bot.delivery.client import NotReachedError, Receiver, SendReceipt
+from bot.delivery.errcodes import Verdict, rule_of
 from bot.delivery.http import VendorApi
 from bot.errors import PlatformApiError
 from bot.model import Markdown, Part, TemplateCard, Text
@@ -23,6 +24,7 @@ from bot.platforms.wecom.card_json import card_json
 from bot.storage.redis.streams import AddressUse, AddressUses
 
 _ENDPOINT = "response_url"
+_SHORTEST_SECRET = 6
 
 
 class ResponseUrlClient:
@@ -53,14 +55,16 @@ class ResponseUrlClient:
         body = self._body(part)
         use = await self._uses.take(receiver.delivery_id, receiver.part_number)
         if use is AddressUse.TAKEN:
-            raise self._not_reached("answer_used")
-        secrets = (receiver.answer_to, url.raw_query_string, *url.query.values())
+            raise self._not_reached("response_url_used")
+        secrets = (receiver.answer_to, url.raw_query_string, *filter(_is_long, url.query.values()))
         api = VendorApi(self._session, platform=self.kind, api_base=str(url.origin()))
         try:
             await api.post_url(url, _ENDPOINT, body, secrets=secrets)
         except PlatformApiError as error:
-            if use is AddressUse.AGAIN:
-                raise self._not_reached("answer_unsure") from error
+            if use is AddressUse.FIRST:  # refused, so the address has its use still
+                await self._uses.give_back(receiver.delivery_id)
+            elif rule_of(self.kind, _ENDPOINT, error.errcode).verdict is Verdict.GIVE_UP:
+                raise self._not_reached("response_url_unsure") from error
             raise
         return SendReceipt("")
 
@@ -77,7 +81,7 @@ class ResponseUrlClient:
         except ValueError:
             allowed = False
         if not allowed:
-            raise self._not_reached("answer_address")
+            raise self._not_reached("response_url_untrusted")
         return url
 
     def _not_reached(self, reason: str) -> NotReachedError:
@@ -94,3 +98,8 @@ class ResponseUrlClient:
                     raise self._not_reached("unsendable") from error
             case _:
                 raise self._not_reached("unsendable")
+
+
+def _is_long(value: str) -> bool:
+    """Whether a value of the address is a secret; short ones are words that errors may have too."""
+    return len(value) >= _SHORTEST_SECRET

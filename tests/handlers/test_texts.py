@@ -37,6 +37,7 @@ def test_every_text_is_used_and_every_used_text_is_there() -> None:
         *(ROOT / "handlers").glob("*.py"),
         *(ROOT / "bot" / "routing").glob("*.py"),
         ROOT / "bot" / "work.py",
+        ROOT / "bot" / "wiring.py",
     ]
     keys = set(texts_of("zh-CN"))
     features = {key.partition(".")[0] for key in keys}

@@ -20,7 +20,7 @@ from bot.platforms.protocol import Poll, StreamTexts
 from bot.platforms.query import parse_query, require
 from bot.platforms.wecom.aibot_codec import decode
 from bot.platforms.wecom.aibot_media import decrypt_media
-from bot.platforms.wecom.card_json import card_json, check_card, update_json
+from bot.platforms.wecom.card_json import card_json
 
 CONTENT_LIMIT_BYTES = 20_480
 MOST_OPEN_STREAMS = 3  # interactions in progress per user and bot
@@ -109,7 +109,7 @@ class WecomAibot:
 
     def _answer(self, event: Event, part: Part) -> dict[str, Any]:
         if isinstance(part, CardUpdate):
-            return update_json(part, event.user_id)
+            return _update(part, event.user_id)
         if isinstance(event.content, CardClicked):
             raise ValueError(  # noqa: TRY004 - of its kinds, not of its Python type
                 f"a click on a card is answered by a card_update, not by {part.kind}"
@@ -152,9 +152,9 @@ class AibotStreams:
             if isinstance(content, CardClicked) or isinstance(part, CardUpdate):
                 if not (isinstance(content, CardClicked) and isinstance(part, CardUpdate)):
                     return False
-                check_card(part.card)
+                card_json(part.card)
             elif isinstance(part, TemplateCard):
-                check_card(part)
+                card_json(part)
             else:
                 _content(part)
         except ValueError:
@@ -200,6 +200,14 @@ def seal(cipher: CallbackCipher, answer: dict[str, Any], at_ms: int, query: str)
 
 def _stream(stream_id: str, content: str, *, finished: bool) -> dict[str, Any]:
     return {"msgtype": "stream", "stream": {"id": stream_id, "finish": finished, "content": content}}
+
+
+def _update(update: CardUpdate, clicked_by: str) -> dict[str, Any]:
+    return {
+        "response_type": "update_template_card",
+        "userids": list(update.user_ids) or [clicked_by],
+        "template_card": card_json(update.card),
+    }
 
 
 def _content(part: Part) -> str:

@@ -33,12 +33,14 @@ class RedisClient(Protocol):
     async def script(self, name: str, keys: Sequence[str], args: Sequence[Value]) -> Any:
         """Run one act, ``scripts/<name>.lua``; all `keys` share one hash tag. Errors as for `call`."""
 
-    async def script_many(
+    def script_many(
         self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Value]]]
-    ) -> list[Any]:
+    ) -> Awaitable[list[Any]]:
         """Run one act several times, each on its own (keys, args); a refused one is an error in the list.
 
-        Raises:
+        Where the connection stands, the calls are on their way when this returns.
+
+        Raises (when awaited):
             StoreUnavailableError: Not all answers came; each may or may not have run.
         """
 
@@ -84,15 +86,28 @@ class SingleClient:
                 raise
         return await link.send(("EVAL", script.source, len(keys), *keys, *args))
 
-    async def script_many(
+    def script_many(
         self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Value]]]
-    ) -> list[Any]:
-        """Run one act several times in one shared round trip."""
+    ) -> Awaitable[list[Any]]:
+        """Run one act several times in one shared round trip, which has begun when this returns."""
         link = self._link
-        if link is None or link.closed:
-            link = await self._reopen()
+        sent = None if link is None or link.closed else self._send_many(link, name, calls)
+        return self._heard_many(sent, name, calls)
+
+    def _send_many(
+        self, link: Link, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Value]]]
+    ) -> Awaitable[list[Any]]:
         sha = self._scripts[name].sha
-        answers = await link.send_many([("EVALSHA", sha, len(keys), *keys, *args) for keys, args in calls])
+        return link.send_many([("EVALSHA", sha, len(keys), *keys, *args) for keys, args in calls])
+
+    async def _heard_many(
+        self,
+        sent: Awaitable[list[Any]] | None,
+        name: str,
+        calls: Sequence[tuple[Sequence[str], Sequence[Value]]],
+    ) -> list[Any]:
+        """Return the answers of `script_many`; None was `sent` where the connection was closed."""
+        answers = await (sent or self._send_many(await self._reopen(), name, calls))
         if isinstance(answers[0], CommandRefusedError) and _is_no_script(answers[0]):
             # Unknown to this server: none of them ran. One by one teaches it.
             return list(

@@ -18,7 +18,7 @@ Memory per event: 8 bytes for the digest in an integer set, kept one to two peri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -124,19 +124,16 @@ class Inbox:
         """
         return _taken(await self._redis.script("accept", *self._call(ticket, now_ms, answer)))
 
-    async def take_many(
+    def take_many(
         self, events: Sequence[tuple[Ticket, bytes]], now_ms: int
-    ) -> list[Taken | StoreError]:
+    ) -> Awaitable[list[Taken | StoreError]]:
         """Take several events in, in this order, in one shared round trip; otherwise as `take`.
 
-        One that Redis refused is an error among the results; the others are not held up by it.
+        They are on their way when this returns; what came of them is awaited. One that Redis refused is an
+        error among the results, and the others are not held up by it.
         """
         calls = [self._call(ticket, now_ms, answer) for ticket, answer in events]
-        replies = await self._redis.script_many("accept", calls)
-        return [
-            StoreError(f"Redis refused an event: {reply}") if isinstance(reply, Exception) else _taken(reply)
-            for reply in replies
-        ]
+        return _taken_many(self._redis.script_many("accept", calls))
 
     async def take_queued(self, ticket: Ticket, now_ms: int, lease_ms: int, event: bytes) -> Taken:
         """Take in an event that its platform never repeats and put it on the queue, in one step.
@@ -247,6 +244,13 @@ class Inbox:
             ),
         )
         return _decision(record)
+
+
+async def _taken_many(replies: Awaitable[list[Any]]) -> list[Taken | StoreError]:
+    return [
+        StoreError(f"Redis refused an event: {reply}") if isinstance(reply, Exception) else _taken(reply)
+        for reply in await replies
+    ]
 
 
 def _taken(reply: Sequence[Any]) -> Taken:

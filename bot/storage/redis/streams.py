@@ -101,8 +101,8 @@ class Streams:
             key = self._keys.of_shard(shard, f"stream:{id_}")
             await self._redis.script("stream_show", [key], [shown, STREAM_KEPT_MS])
 
-    async def look(self, stream: str, now_ms: int) -> StreamView:
-        """Return what a poll is to show, and take the answer for it where one waits.
+    async def look(self, channel: str, stream: str, now_ms: int) -> StreamView:
+        """Return what a poll of a channel is to show, and take the answer for it where one waits.
 
         `stream` may be anything; what is none of our names is answered ELSEWHERE.
         """
@@ -114,7 +114,7 @@ class Streams:
         word, text, owner = await self._redis.script(
             "stream_poll",
             [self._keys.of_shard(shard, name) for name in names],
-            [id_, now_ms, self._memory_ms, now_ms + REST_DELAY_MS],
+            [id_, now_ms, self._memory_ms, now_ms + REST_DELAY_MS, channel],
         )
         progress = Progress(word.decode())
         if progress is Progress.SAID:
