@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.errors import PlatformApiError
 from bot.model import CardUpdate, File, Image, Markdown, Part, TemplateCard, Text, Video, Voice
-from bot.platforms.wecom.card_json import card_json, update_json
+from bot.platforms.wecom.card_json import card_json
 
 Media = Image | Voice | Video | File
 MEDIA = (Image, Voice, Video, File)
@@ -61,15 +61,20 @@ def update_body(update: CardUpdate, clicked_by: str) -> dict[str, Any]:
     Raises:
         PlatformApiError: The card breaks a limit.
     """
-    try:
-        return update_json(update, clicked_by)
-    except ValueError as error:
-        raise refused(str(error)) from None
+    return {
+        "response_type": "update_template_card",
+        "userids": list(update.user_ids) or [clicked_by],
+        "template_card": _card(update.card),
+    }
 
 
 def _card_body(card: TemplateCard) -> dict[str, Any]:
+    return {"msgtype": "template_card", "template_card": _card(card)}
+
+
+def _card(card: TemplateCard) -> dict[str, Any]:
     try:
-        return {"msgtype": "template_card", "template_card": card_json(card)}
+        return card_json(card)
     except ValueError as error:
         raise refused(str(error)) from None
 
