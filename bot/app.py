@@ -34,7 +34,7 @@ from bot.model import Event, Text, Unknown
 from bot.platforms.protocol import Platform, Poll
 from bot.polling import Polling
 from bot.storage.redis.inbox import Decision, Standing, Taken
-from bot.work import Work
+from bot.work import OnLate, Work
 
 _log = structlog.get_logger("huoqun")
 
@@ -215,6 +215,35 @@ class Line:
         if outcome is None and taken.decision is not None:
             return Outcome(taken.decision, case.route.name, "repeated")
         return outcome or await self.work.do(case, taken, begun_s)
+
+    async def queue(self, platform: Platform, event: Event, on_late: OnLate) -> str:
+        """Take in an event that did not come by HTTP and that its platform never repeats.
+
+        When this returns the event is decided, or on the durable queue and its handler has begun; all of its
+        reply becomes a delivery. `on_late` is told of a message whose handler takes long.
+
+        Returns:
+            The outcome: queued, or nobody, repeated, old as of `Outcome`.
+
+        Raises:
+            StoreUnavailableError: Redis is away; ask again.
+        """
+        case = self._parts.case(platform, event, self._parts.clock.now_ms())
+        if case.route.handler is None and case.route.constant is None and not event.is_message:
+            # A message that no rule knows may still answer what the bot has asked its sender.
+            taken = await self._parts.stores.inbox.take(case.ticket, case.now_ms, encode_answer(None))
+            word = "nobody"
+            if taken.standing is Standing.NEW and type(event.content) is Unknown:
+                self._parts.metrics.unknown_type(event.channel)
+        else:
+            taken = await self.work.queue(case, on_late)
+            word = "queued"
+        if taken.standing is not Standing.NEW:
+            word = "old" if taken.standing is Standing.OLD else "repeated"
+        if word != "queued":  # that one is counted when it is answered
+            self._parts.metrics.event(event.channel, word, 0.0)
+            self._parts.event_log.write(event.id, event.channel, case.route.name, word, 0.0)
+        return word
 
     # ------------------------------------------------------------ render
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bot.catalog import Catalog
@@ -11,6 +11,7 @@ from bot.clock import Clock
 from bot.communities import Communities
 from bot.delivery.compose import Composer
 from bot.delivery.division import Division, divide
+from bot.delivery.nudges import Nudges
 from bot.delivery.routes import Abilities, ChannelAbilities, takes_passive_reply
 from bot.logs import EventLog
 from bot.metrics import Metrics
@@ -100,6 +101,7 @@ class Parts:
     event_log: EventLog
     soft_deadline_s: float
     max_body_bytes: int
+    nudges: Nudges = field(default_factory=Nudges)
 
     def case(self, platform: Platform, event: Event, now_ms: int) -> Case:
         """Say where an event belongs and who answers it; asks no state, the same for every delivery."""

@@ -20,6 +20,7 @@ from bot.model import Event
 from bot.platforms.protocol import Platform, StreamTexts
 from bot.platforms.wechat.official_account import OfficialAccount
 from bot.platforms.wecom.aibot import WecomAibot
+from bot.platforms.wecom.aibot_connection import AibotConnection
 from bot.platforms.wecom.app import WecomApp
 from bot.storage.redis.streams import AddressUses
 from bot.storage.redis.tokens import TokenStore
@@ -67,6 +68,8 @@ def _platform(channel: Channel, voice_of: Callable[[str], StreamVoice]) -> Platf
                 mode=channel.mode,
                 original_id=channel.original_id,
             )
+        case WecomAibotChannel(mode="long_connection"):
+            return AibotConnection(channel.name)
         case WecomAibotChannel(mode="callback"):
             voice = voice_of(channel.name)
             return WecomAibot(

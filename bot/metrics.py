@@ -33,6 +33,22 @@ class Metrics:
         self._deliveries = Counter(
             "huoqun_deliveries", "Active sends, by outcome", ["channel", "outcome"], registry=self.registry
         )
+        self._connected = Gauge(
+            "huoqun_connection_up", "Whether a process has the long connection", ["channel"],
+            registry=self.registry, multiprocess_mode="livemax",
+        )  # fmt: skip
+        self._connections = Counter(
+            "huoqun_connections_opened", "Long connections opened", ["channel"], registry=self.registry
+        )
+        self._connection_ends = Counter(
+            "huoqun_connection_ends",
+            "Long connections that ended or could not be opened, by cause",
+            ["channel", "cause"],
+            registry=self.registry,
+        )
+        self._connection_junk = Counter(
+            "huoqun_connection_junk", "Frames that nobody understands", ["channel"], registry=self.registry
+        )
         self.drained = Counter(
             "huoqun_drained_entries", "Entries moved from Redis to SQL", registry=self.registry
         )
@@ -67,6 +83,20 @@ class Metrics:
     def delivery(self, channel: str, outcome: str) -> None:
         """Count one outcome of an active send."""
         self._deliveries.labels(channel, outcome).inc()
+
+    def connected(self, channel: str, *, up: bool) -> None:
+        """Say whether this process has a channel's long connection."""
+        self._connected.labels(channel).set(up)
+        if up:
+            self._connections.labels(channel).inc()
+
+    def connection_ended(self, channel: str, cause: str) -> None:
+        """Count the end of a long connection: kicked, broken, refused, lease_lost or stopped."""
+        self._connection_ends.labels(channel, cause).inc()
+
+    def connection_junk(self, channel: str) -> None:
+        """Count a frame that is none of ours."""
+        self._connection_junk.labels(channel).inc()
 
     def render(self) -> bytes:
         """Return the text Prometheus scrapes."""

@@ -16,7 +16,9 @@ from bot.catalog import Catalog
 from bot.channels import StreamVoice, abilities_of, open_clients, open_platforms
 from bot.clock import Clock
 from bot.communities import Communities
-from bot.config import Channel, Config, WecomAppChannel, resolve_communities
+from bot.config import Channel, Config, WecomAibotChannel, WecomAppChannel, resolve_communities
+from bot.connection.assemble import Rhythm, Surroundings, assemble
+from bot.connection.uploads import FetchBlob
 from bot.delivery.appchat import AppChats
 from bot.delivery.client import ActiveClient
 from bot.delivery.compose import Composer
@@ -31,6 +33,7 @@ from bot.logs import EventLog
 from bot.metrics import Metrics
 from bot.model import Community, Event
 from bot.platforms.protocol import Platform, StreamTexts
+from bot.platforms.wecom.aibot_connection import AibotConnection
 from bot.routing.dispatcher import Dispatcher
 from bot.routing.keyword_answer import compile_answer
 from bot.routing.keyword_book import KeywordBook
@@ -205,8 +208,18 @@ def _voice(communities: Communities, keys: Keys, catalog: Catalog, channel: str)
     return StreamVoice(name, texts)
 
 
-def start_background(service: Service, *, sends: bool = True) -> None:
-    """Start what runs beside the answers; `sends` is off only where a test carries deliveries itself."""
+def start_background(
+    service: Service,
+    *,
+    sends: bool = True,
+    fetch_blob: FetchBlob | None = None,
+    rhythm: Rhythm | None = None,
+) -> None:
+    """Start what runs beside the answers.
+
+    `sends` is off only where a test carries deliveries itself, `rhythm` of long connections is another only
+    where a test has no time. `fetch_blob` stands in for the store of blobs.
+    """
     parts, background = service.parts, service.background
     background.start("drain", service.drain.run)
     background.start("keywords", parts.keywords.run)
@@ -224,6 +237,30 @@ def start_background(service: Service, *, sends: bool = True) -> None:
             on_outcome=parts.metrics.delivery,
         )
         background.start("send", sender.run)
+        blobs = fetch_blob or BlobStore(service.database, parts.clock).get
+        _start_connections(service, session, blobs, rhythm or Rhythm())
+
+
+def _start_connections(service: Service, http: ClientSession, fetch_blob: FetchBlob, rhythm: Rhythm) -> None:
+    """Take part in keeping the long connection of every channel that has one."""
+    parts = service.parts
+    around = Surroundings(
+        redis=service.redis,
+        keys=service.keys,
+        deliveries=service.deliveries,
+        abilities=parts.abilities,
+        clock=parts.clock,
+        metrics=parts.metrics,
+        nudges=parts.nudges,
+        http=http,
+        fetch_blob=fetch_blob,
+        rhythm=rhythm,
+    )
+    for channel in service.config.channels:
+        if isinstance(channel, WecomAibotChannel) and channel.mode == "long_connection":
+            connection = assemble(channel, partial(service.line.queue, parts.platforms[channel.name]), around)
+            service.resources.push_async_callback(connection.client.close)
+            service.background.start(f"connection {channel.name}", connection.keeper.run)
 
 
 def open_app_chats(service: Service) -> dict[str, AppChats]:
@@ -257,6 +294,8 @@ def _clients(
 def add_callbacks(app: web.Application, line: Line, platforms: Mapping[str, Platform]) -> None:
     """Serve ``/callback/<channel>`` of every channel; one route each, found without a pattern."""
     for name, platform in platforms.items():
+        if isinstance(platform, AibotConnection):
+            continue  # it has no address
         app.router.add_get(f"/callback/{name}", partial(line.verify, platform))
         app.router.add_post(f"/callback/{name}", partial(line.receive, platform))
     app.router.add_route("*", "/callback/{channel}", partial(_not_served, platforms))
@@ -264,7 +303,7 @@ def add_callbacks(app: web.Application, line: Line, platforms: Mapping[str, Plat
 
 async def _not_served(platforms: Mapping[str, Platform], request: web.Request) -> web.Response:
     name = request.match_info["channel"]
-    if name in platforms:
+    if name in platforms and not isinstance(platforms[name], AibotConnection):
         raise web.HTTPMethodNotAllowed(request.method, ("GET", "POST"))
     return web.Response(status=404, text=f"there is no channel {name!r} in the configuration\n")
 

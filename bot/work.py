@@ -7,17 +7,20 @@ idempotent under the event's id. Comes twice: the first decision stands.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import structlog
 
 from bot.case import Case, Outcome, Parts
 from bot.codec import EventCodec, encode_answer
 from bot.delivery.division import REST_DELAY_MS, Division
+from bot.delivery.routes import Route as Way
 from bot.errors import ConversationMovedError, StoreUnavailableError
-from bot.model import Reply
+from bot.model import Event, Reply
 from bot.order import ChatOrder, Place
 from bot.routing.context import Context
 from bot.routing.router import Route
@@ -35,7 +38,16 @@ async def _apologise(ctx: Context) -> Reply:
     return ctx.say("common.failed")
 
 
+OnLate = Callable[[Event, str], Awaitable[object]]
+"""Told of a message whose handler is late, and what to say meanwhile."""
+
 _GIVEN_UP = Route("given_up", _apologise)
+
+
+class Decide(Protocol):
+    """Decides what becomes of a reply; with `surely` whatever the conversation has become."""
+
+    async def __call__(self, case: Case, reply: Reply | None, *, surely: bool) -> Decision: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +66,7 @@ class Work:
         self._codec = EventCodec()
         self._order = ChatOrder()
         self._running: dict[str, Running] = {}
+        self._watches: set[asyncio.Task[None]] = set()
 
     async def do(self, case: Case, taken: Taken, begun_s: float) -> Outcome:
         """Run the handler, or join it where it runs already, until the soft deadline.
@@ -106,7 +119,11 @@ class Work:
             task.exception()
 
     async def _handle(self, case: Case, taken: Taken, place: Place) -> Decision:
-        """Run the handler in its place and decide; a reply that comes too late goes to delivery.
+        """Run the handler in its place and decide; a reply that comes too late goes to delivery."""
+        return await self._handle_in_place(case, taken, place, self._decide)
+
+    async def _handle_in_place(self, case: Case, taken: Taken, place: Place, decide: Decide) -> Decision:
+        """Run the handler when those before it in the chat are done, and have its reply decided.
 
         A message before it, here or in another process, may have changed what the bot talks about with its
         member: then it is handled as what it is by now.
@@ -118,11 +135,11 @@ class Work:
             for look in range(1, _MOST_LOOKS):
                 reply = await self._reply(case, taken)
                 try:
-                    return await self._decide(case, reply)
+                    return await decide(case, reply, surely=False)
                 except ConversationMovedError:
                     _log.debug("conversation moved on", id=case.event.id, look=look)
                     case = await self._look(case)
-            return await self._decide(case, await self._reply(case, taken), surely=True)
+            return await decide(case, await self._reply(case, taken), surely=True)
         finally:
             place.leave()
 
@@ -152,7 +169,7 @@ class Work:
             with suppress(StoreUnavailableError):  # another may take the event over; that is harmless
                 await self._parts.late.renew(case.ticket.community, case.event.id, until_ms)
 
-    async def _decide(self, case: Case, reply: Reply | None, *, surely: bool = False) -> Decision:
+    async def _decide(self, case: Case, reply: Reply | None, *, surely: bool) -> Decision:
         """Settle the answer; what the HTTP answer cannot carry becomes a delivery in the same step.
 
         The same step makes of the conversation what the reply says; where another message of the member has
@@ -190,6 +207,81 @@ class Work:
             useful_for_s=None if reply is None else reply.useful_for_s,
         )
 
+    # ------------------------------------------------------------ events that nobody repeats
+
+    async def queue(self, case: Case, on_late: OnLate) -> Taken:
+        """Take an event in that its platform never repeats, and start its handler; ends when that is safe.
+
+        The event is on the queue from the moment it is taken in. All of its reply is a delivery, made in the
+        step that takes the event off the queue. `on_late` is called when the soft deadline of a message has
+        passed without an answer.
+
+        Raises:
+            StoreUnavailableError: Redis is away; ask again.
+        """
+        event = case.event
+        place = self._order.enter(f"{event.channel}:{event.group_id or event.user_id}")
+        try:
+            taken = await self._parts.stores.inbox.take_queued(
+                case.ticket, self._parts.clock.now_ms(), LEASE_MS, self._codec.encode(event)
+            )
+        except BaseException:
+            place.leave()
+            raise
+        if taken.conversation:
+            case = self._parts.converse(case, taken.conversation)
+        if taken.standing is Standing.NEW:
+            task = self._start_queued(case, taken, place)
+            if event.is_message:
+                watch = asyncio.create_task(
+                    self._watch(case, taken, task, place, on_late), name=f"watch {event.id}"
+                )
+                self._watches.add(watch)
+                watch.add_done_callback(self._watches.discard)
+        else:
+            place.leave()
+        return taken
+
+    def _start_queued(self, case: Case, taken: Taken, place: Place) -> asyncio.Task[Decision]:
+        task = asyncio.create_task(self._handle_queued(case, taken, place), name=f"queued {case.event.id}")
+        self._running[case.event.id] = Running(task, place)
+        task.add_done_callback(partial(self._ended, case.event.id))
+        self._keep_lease(case, task)
+        return task
+
+    async def _handle_queued(self, case: Case, taken: Taken, place: Place) -> Decision:
+        """Run the handler of a queued event in its place; its whole reply becomes a delivery."""
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        decision = await self._handle_in_place(case, taken, place, self._decide_queued)
+        seconds = loop.time() - begun_s
+        self._parts.metrics.event(case.event.channel, "answered", seconds)
+        self._parts.event_log.write(
+            case.event.id, case.event.channel, case.route.name, "answered", seconds * 1000
+        )
+        return decision
+
+    async def _decide_queued(self, case: Case, reply: Reply | None, *, surely: bool) -> Decision:
+        """Hand the whole reply to delivery, in the step that takes the event off the queue; see `_decide`."""
+        now_ms = self._parts.clock.now_ms()
+        whole = self._compose(case, case.divide(reply, inline=False), reply, now_ms)
+        change = self._parts.change(case, reply, now_ms, surely=surely)
+        await self._parts.late.finish(case.ticket.community, case.event.id, whole, now_ms, change)
+        if whole is not None:
+            self._parts.nudges.wake(whole.channel)
+        return Decision(now_ms, b"")
+
+    async def _watch(
+        self, case: Case, taken: Taken, task: asyncio.Task[Decision], place: Place, on_late: OnLate
+    ) -> None:
+        """Let the chat go on, and say that work goes on, once the soft deadline has passed."""
+        await asyncio.wait((task,), timeout=self._parts.soft_deadline_s)
+        if not task.done():
+            place.leave()
+            context = self._parts.context(case, taken)
+            context.language = context.community.language
+            await on_late(case.event, context.text("stream.working"))
+
     async def run_again(self, raw: bytes) -> None:
         """Run the handler of a queued event whose process died; see `bot.late_worker`."""
         event = self._codec.decode(raw)
@@ -197,6 +289,9 @@ class Work:
             return
         case = self._parts.case(self._parts.platforms[event.channel], event, self._parts.clock.now_ms())
         place = self._order.enter(f"{event.channel}:{event.group_id or event.user_id}")
+        if case.row.later is Way.CONNECTION:
+            await asyncio.wait((self._start_queued(case, Taken(Standing.OPEN), place),))
+            return
         task = asyncio.create_task(self._handle(case, Taken(Standing.OPEN), place), name=f"again {event.id}")
         self._running[event.id] = Running(task, place)
         task.add_done_callback(partial(self._ended, event.id))
@@ -208,7 +303,11 @@ class Work:
         event = self._codec.decode(raw)
         case = self._parts.case(self._parts.platforms[event.channel], event, self._parts.clock.now_ms())
         case = case._replace(route=_GIVEN_UP)
-        await self._decide(case, await self._reply(case, Taken(Standing.OPEN)))
+        if case.row.later is Way.CONNECTION:
+            place = self._order.enter(f"{event.channel}:{event.group_id or event.user_id}")
+            await asyncio.wait((self._start_queued(case, Taken(Standing.OPEN), place),))
+            return
+        await self._decide(case, await self._reply(case, Taken(Standing.OPEN)), surely=True)
 
     async def finish(self, grace_s: float) -> None:
         """Let running handlers end before the process does; what is late then stays on the queue."""

@@ -182,7 +182,7 @@ class Courier:
             now_ms,
             [(rate.most, rate.per_ms + self._patience.pace_margin_ms) for rate in row.rates],
             claim=f"{delivery.id}:{trip.number}" if row.drops_duplicates_ms else "",
-            content=content_of(part),
+            content=content_of(part) if row.drops_duplicates_ms else b"",
             duplicate_memory_ms=row.drops_duplicates_ms + self._patience.pace_margin_ms,
         )
         if leave.wait_until_ms:

@@ -276,7 +276,36 @@ _WECHAT: Mapping[int, Rule] = {
     ),
 }
 
-SEND_RULES: Mapping[str, Mapping[int, Rule]] = {"wecom_app": _WECOM, "wechat_oa": _WECHAT}
+_AIBOT_CONNECTION: Mapping[int, Rule] = {
+    **{code: _WECOM[code] for code in (-1, 45009, 45011)},
+    40007: _rule(
+        _V.RETRY,
+        "the platform no longer has the uploaded file",
+        "nothing to do: it is uploaded again",
+        "平台上的素材已失效",
+        "无需处理，会重新上传",
+    ),
+    60011: _rule(
+        _V.GIVE_UP,
+        "the bot does not know this chat: the person never wrote to it, or it is not in the group",
+        "let them write to the bot, or mention it in the group, then resend",
+        "机器人不认识该会话：用户没有给它发过消息，或它不在群里",
+        "请用户先给机器人发消息，或在群里 @ 它，然后重发",
+    ),
+    846605: _rule(
+        _V.RETRY,
+        "the platform takes no answer to this message any more",
+        "nothing to do: it is sent as a message of its own",
+        "平台不再接受对该消息的回复",
+        "无需处理，会改为主动发送",
+    ),
+}
+
+SEND_RULES: Mapping[str, Mapping[int, Rule]] = {
+    "wecom_app": _WECOM,
+    "wechat_oa": _WECHAT,
+    "wecom_aibot": _AIBOT_CONNECTION,
+}
 """Rules of refused sends by kind of channel and errcode."""
 
 _WRONG_WECHAT_SECRET = _rule(
@@ -346,6 +375,12 @@ _OWN: Mapping[str, Explanation] = {
         "report it with the delivery's id",
         "保存的投递内容无法读取",
         "请附上投递编号反馈给开发者",
+    ),
+    "too_late": Explanation(
+        "a card can be changed for 5 seconds after the click, and they had passed",
+        "send a new card",
+        "卡片只能在点击后 5 秒内更新，已超时",
+        "请发送新的卡片",
     ),
     "error": Explanation(
         "sending failed by a mistake of this program",

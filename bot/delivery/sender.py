@@ -43,6 +43,7 @@ class Sender:
         on_outcome: Observer = _ignore,
         patience: Patience | None = None,
         lane: str = "",
+        nudge: asyncio.Event | None = None,
         poll_s: float = 0.2,
         most_at_once: int = 64,
         random: Random | None = None,
@@ -50,12 +51,14 @@ class Sender:
         """Send through `clients` by channel; a channel that is not among them has no route.
 
         `abilities` are those of every channel. `lane` names the channel whose long connection this process
-        holds: the sender then carries that channel's own lane and nothing else.
+        holds: the sender then carries that channel's own lane and nothing else. `nudge` is set when something
+        may be due before it would look again.
         """
         self._deliveries = deliveries
         self._clock = clock
         self._patience = patience or Patience()
         self._lane = lane
+        self._nudge = nudge or asyncio.Event()
         self._poll_s = poll_s
         self._most_at_once = most_at_once
         self._random = random or Random()  # noqa: S311 - spreads waits, guards nothing
@@ -76,6 +79,7 @@ class Sender:
         away = False
         try:
             while not stop.is_set():
+                self._nudge.clear()
                 try:
                     more = await self._claim_due()
                 except StoreUnavailableError as error:
@@ -86,7 +90,7 @@ class Sender:
                     continue
                 away = False
                 if not more:
-                    await _pause(stop, self._poll_s)
+                    await self._rest(stop)
                 elif len(self._under_way) >= self._most_at_once:
                     await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
             self._courier.stop()
@@ -129,6 +133,15 @@ class Sender:
                 self._under_way.add(task)
                 task.add_done_callback(self._under_way.discard)
         return True
+
+    async def _rest(self, stop: asyncio.Event) -> None:
+        """Wait until it is time to look again, something is said to be due, or the end."""
+        waits = [asyncio.create_task(event.wait()) for event in (stop, self._nudge)]
+        try:
+            await asyncio.wait(waits, timeout=self._poll_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def _carry(self, delivery: Delivery, held_ms: int) -> None:
         try:

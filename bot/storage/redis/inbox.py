@@ -142,6 +142,18 @@ class Inbox:
         calls = [self._call(ticket, now_ms, answer) for ticket, answer in events]
         return _taken_many(self._redis.script_many("accept", calls))
 
+    async def take_queued(self, ticket: Ticket, now_ms: int, lease_ms: int, event: bytes) -> Taken:
+        """Take in an event that its platform never repeats and put it on the queue, in one step.
+
+        Where the standing is new, the event is ours for `lease_ms`; it is acknowledged without an answer, and
+        all of its reply is a delivery. Errors as of `take`.
+        """
+        prefix = self._keys.prefix(ticket.community)
+        keys, args = self._call(ticket, now_ms, b"")
+        queue = (f"{prefix}late", f"{prefix}late_events")
+        leased = (now_ms + lease_ms, ticket.event.id, event)
+        return _taken(await self._redis.script("take_queued", (*keys, *queue), (*args[:-1], *leased)))
+
     def _call(self, ticket: Ticket, now_ms: int, answer: bytes) -> tuple[Sequence[str], Sequence[Value]]:
         """Return KEYS and ARGV of scripts/accept.lua."""
         event, digest = ticket.event, ticket.digest
