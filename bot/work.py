@@ -47,7 +47,8 @@ _GIVEN_UP = Route("given_up", _apologise)
 class Decide(Protocol):
     """Decides what becomes of a reply; with `surely` whatever the conversation has become."""
 
-    async def __call__(self, case: Case, reply: Reply | None, *, surely: bool) -> Decision: ...
+    async def __call__(self, case: Case, reply: Reply | None, *, surely: bool) -> Decision:
+        """Return what was decided."""
 
 
 @dataclass(frozen=True, slots=True)
