@@ -110,6 +110,7 @@ def _live(delivery: Delivery) -> LiveDelivery:
         useful_until_ms=delivery.useful_until_ms,
         feature=delivery.feature,
         answer_to=delivery.answer_to,
+        not_before_ms=delivery.not_before_ms,
     )
 
 

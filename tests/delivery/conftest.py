@@ -157,7 +157,9 @@ async def rows(redis: RedisClient, keys: Keys) -> list[dict[str, str]]:
 
 def from_row(row: dict[str, str]) -> Delivery:
     """Return the delivery as SQL knows it."""
-    numbers = {"attempts", "created_at_ms", "updated_at_ms", "useful_until_ms", "next_part"}
+    numbers = {
+        "attempts", "created_at_ms", "updated_at_ms", "useful_until_ms", "next_part", "not_before_ms",
+    }  # fmt: skip
     fields = {name: int(value) if name in numbers else value for name, value in row.items() if name != "kind"}
     return Delivery(**fields)  # type: ignore[arg-type]  # texts and numbers, told apart above
 
