@@ -2,9 +2,9 @@
 
 Compared are, for every member that either store knows: the balance and each ranking that is still kept with
 the sums of the ledger, the check-in calendar with the check-ins, the counters of the last days with the
-activity history; queued deliveries with what senders will find; and who wants nothing unprompted. Looked for are ledger entries that one
-cause made twice, entries that could not be drained, and outboxes that do not get empty. Only communities of
-the configuration are looked at.
+activity history; queued deliveries with what senders will find; and who wants nothing unprompted. Looked for
+are ledger entries that one cause made twice, entries that could not be drained, and outboxes that do not get
+empty. Only communities of the configuration are looked at.
 
 Everything is drained first. With a running server figures move while they are compared, so what differs is
 compared again after a fresh drain, and counts only while Redis stands still. Memory is bounded: a chunk of

@@ -1,8 +1,8 @@
 """Writes what the drain took from Redis: once, however often and in whatever pieces it is handed over.
 
-Ledger entries and check-ins are written once and never changed. Members, deliveries and opt-outs are states: the
-one with the latest place in the outbox stays. Counters only grow: the greatest value stays, so neither a reading
-that was overtaken nor a Redis that lost its memory can lower the history.
+Ledger entries and check-ins are written once and never changed. Members, deliveries and opt-outs are states:
+the one with the latest place in the outbox stays. Counters only grow: the greatest value stays, so neither a
+reading that was overtaken nor a Redis that lost its memory can lower the history.
 """
 
 from __future__ import annotations
