@@ -215,7 +215,10 @@ def api_parts(service: Service) -> ApiParts:
         keys=service.keys,
         database=service.database,
         clock=parts.clock,
+        abilities=parts.abilities,
+        composer=parts.composer,
         started_at_ms=parts.clock.now_ms(),
+        wake_senders=service.wake_senders,
     )
 
 

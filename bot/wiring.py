@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from aiohttp import web
@@ -18,6 +18,7 @@ from bot.clock import Clock
 from bot.communities import Communities
 from bot.config import Config, resolve_communities
 from bot.delivery.compose import Composer
+from bot.delivery.decency import DecencyGate
 from bot.delivery.http import open_session
 from bot.delivery.sender import Sender
 from bot.errors import ConfigError, Fault, RefusedError
@@ -37,6 +38,7 @@ from bot.routing.stores import Stores
 from bot.storage.drain import Drain
 from bot.storage.redis.check_ins import CheckIns
 from bot.storage.redis.client import RedisClient, connect
+from bot.storage.redis.decency import DecencyStore
 from bot.storage.redis.deliveries import DeliveryStore
 from bot.storage.redis.inbox import Inbox
 from bot.storage.redis.keys import Keys
@@ -69,6 +71,12 @@ class Service:
     deliveries: DeliveryStore
     background: Background
     resources: AsyncExitStack
+    senders: list[Sender] = field(default_factory=list)
+
+    def wake_senders(self, community: str) -> None:
+        """Let this process's senders look at once for deliveries of a community: it has just created one."""
+        for sender in self.senders:
+            sender.wake(community)
 
     async def close(self, grace_s: float = 5.0) -> None:
         """Let handlers end, stop the background, write what can be written, and close the stores."""
@@ -172,6 +180,7 @@ def _open_stores(
         check_ins=CheckIns(redis, keys),
         members=Members(redis, keys, event_memory_ms=memory_ms),
         keyword_gate=KeywordGate(redis, keys, event_memory_ms=memory_ms),
+        decency=DecencyStore(redis, keys, event_memory_ms=memory_ms),
         drain=drain,
         ledger=LedgerHistory(database),
         member_history=MemberHistory(database),
@@ -199,8 +208,10 @@ def start_background(service: Service, *, sends: bool = True) -> None:
             clients,
             parts.abilities,
             parts.clock,
+            decency=DecencyGate(parts.stores.decency, parts.communities),
             on_outcome=parts.metrics.delivery,
         )
+        service.senders.append(sender)
         background.start("send", sender.run)
 
 
@@ -232,10 +243,10 @@ def check_welcomes(communities: Communities) -> None:
 
 def _welcome_faults(community: Community) -> list[Fault]:
     faults = []
-    for field, text in (("first", community.welcome.first), ("returning", community.welcome.returning)):
+    for name, text in (("first", community.welcome.first), ("returning", community.welcome.returning)):
         try:
             compile_answer(text)
         except RefusedError as error:
-            path = f"communities[{community.id}].welcome.{field}"
+            path = f"communities[{community.id}].welcome.{name}"
             faults.append(Fault("configuration", path, str(error)))
     return faults

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bot.clock import Clock
 from bot.communities import Communities
 from bot.config import Config
+from bot.delivery.compose import Composer
+from bot.delivery.routes import ChannelAbilities
 from bot.routing.dispatcher import Dispatcher
 from bot.routing.keyword_book import KeywordBook
 from bot.routing.stores import Stores
@@ -21,7 +24,9 @@ from bot.storage.sql.database import Database
 class ApiParts:
     """The parts of one process that the API reads and acts through.
 
-    `started_at_ms` is when the process began to serve, Unix ms; `import_slot` is held by an import.
+    `started_at_ms` is when the process began to serve, Unix ms; `abilities` is what every channel can do;
+    `composer` makes deliveries; `wake_senders` tells this process's senders of a community with a new
+    delivery; `import_slot` is held by an import.
     """
 
     config: Config
@@ -34,5 +39,8 @@ class ApiParts:
     keys: Keys
     database: Database
     clock: Clock
+    abilities: Mapping[str, ChannelAbilities]
+    composer: Composer
     started_at_ms: int
+    wake_senders: Callable[[str], None] = lambda _: None
     import_slot: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))

@@ -22,6 +22,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from bot.api import (
+    channels,
     communities,
     deliveries,
     keyword_import,
@@ -60,6 +61,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *keyword_import.ENDPOINTS,
     *keywords.ENDPOINTS,
     *deliveries.ENDPOINTS,
+    *channels.ENDPOINTS,
     *status.ENDPOINTS,
 )
 DOCUMENT_PATH = "/openapi.json"

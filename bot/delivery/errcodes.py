@@ -3,8 +3,8 @@
 A *reason* is the short code kept with a delivery: ``errcode_<n>`` for a refused send, ``token_<n>`` for a
 refused access token, or a word of our own. `explain` turns it into cause and cure, in English and Chinese.
 
-Source: WeCom, access_token, rate limits, error codes; WeCom, group robot webhook; WeCom, AI bot, long connection;
-Official Account, access_token and error codes.
+Source: WeCom, access_token, rate limits, error codes; WeCom, group robot webhook; WeCom, AI bot, long
+connection; Official Account, access_token and error codes.
 """
 
 from __future__ import annotations
@@ -399,8 +399,8 @@ _OWN: Mapping[str, Explanation] = {
         "请检查本服务器到平台接口的网络后重发",
     ),
     "invalid_user": Explanation(
-        "the platform took the message and left the receiver out (invaliduser): it does not know them, or they "
-        "are outside the app's visible range",
+        "the platform took the message and left the receiver out (invaliduser): it does not know them, or "
+        "they are outside the app's visible range",
         "check the member and the app's visible range, then resend",
         "平台已接收消息，但未送达该接收人（invaliduser）：不认识此人，或其不在应用可见范围内",
         "请检查成员与应用可见范围后重发",
@@ -419,7 +419,7 @@ _OWN: Mapping[str, Explanation] = {
     ),
     "too_late": Explanation(
         "it was no longer worth sending when its turn came",
-        "see why it waited (limits of the channel, a blocked channel, quiet hours); resend it if it still matters",
+        "see why it waited (limits of the channel, a blocked channel, quiet hours); resend it if it matters",
         "轮到发送时已过有效时间",
         "请查看等待的原因（渠道频率上限、渠道被阻塞、免打扰时段）；仍需要时可重发",
     ),

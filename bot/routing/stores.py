@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bot.storage.drain import Drain
     from bot.storage.redis.check_ins import CheckIns
+    from bot.storage.redis.decency import DecencyStore
     from bot.storage.redis.inbox import Inbox
     from bot.storage.redis.keyword_gate import KeywordGate
     from bot.storage.redis.members import Members
@@ -30,6 +31,7 @@ class Stores:
     check_ins: CheckIns
     members: Members
     keyword_gate: KeywordGate
+    decency: DecencyStore
     drain: Drain
     ledger: LedgerHistory
     member_history: MemberHistory

@@ -16,12 +16,16 @@ RULE = {"triggers": ["奶"], "answers": ["鲜奶"]}
 _BODIES: dict[str, Any] = {
     "grant_points": {"member": "app:ana", "delta": 5, "request_id": "r"},
     "reverse_entry": {"request_id": "back"},
+    "create_delivery": {
+        "community": "milk", "channel": "app", "member": "app:ana",
+        "parts": [{"kind": "text", "text": "今晚八点开奖"}], "request_id": "notice",
+    },
     "try_keywords": {"text": "奶"},
     "import_keywords": [RULE],
     "create_keyword": RULE,
     "replace_keyword": RULE,
     "change_keyword": {"enabled": False},
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ async def sample_requests(world: World) -> list[Sample]:
         "{entry}": entry["id"],
         "{rule}": str(rule.body["id"]),
         "{delivery}": "d-milk",
+        "{channel}": "app",
     }
     samples = []
     for endpoint in ENDPOINTS:

@@ -84,19 +84,30 @@ class DeliveryHistory:
         *,
         state: str | None = None,
         community: str | None = None,
+        channel: str | None = None,
+        group: str | None = None,
+        member: str | None = None,
+        feature: str | None = None,
+        reason: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page[Delivery]:
-        """Return deliveries, the newest made first.
+        """Return deliveries, the newest made first; of every filter that is given the value must be equal.
+
+        `group` is a chat group's id; an empty `group` or `feature` means direct chats, or answers.
 
         Raises:
             RefusedError: `cursor` is not one of this list.
         """
         query = select(*_DELIVERY)
-        if state is not None:
-            query = query.where(_COLUMNS.state == state)
-        if community is not None:
-            query = query.where(_COLUMNS.community == community)
+        filters = (
+            (_COLUMNS.state, state), (_COLUMNS.community, community), (_COLUMNS.channel, channel),
+            (_COLUMNS.group_id, group), (_COLUMNS.member, member), (_COLUMNS.feature, feature),
+            (_COLUMNS.reason, reason),
+        )  # fmt: skip
+        for column, value in filters:
+            if value is not None:
+                query = query.where(column == value)
         if cursor is not None:
             query = query.where(tuple_(*_NEWEST_FIRST) < decode_cursor(cursor, int, str))
         query = query.order_by(*(column.desc() for column in _NEWEST_FIRST)).limit(check_limit(limit) + 1)
