@@ -147,12 +147,13 @@ def delivery(
 
 
 async def rows(redis: RedisClient, keys: Keys) -> list[dict[str, str]]:
-    """Return the rows on their way to SQL."""
+    """Return the rows of deliveries on their way to SQL."""
     entries = await redis.call("XRANGE", f"{keys.prefix(COMMUNITY)}outbox", "-", "+")
-    return [
+    found = [
         {name.decode(): value.decode() for name, value in zip(fields[::2], fields[1::2], strict=True)}
         for _, fields in entries
     ]
+    return [row for row in found if row["kind"] == "delivery"]
 
 
 def from_row(row: dict[str, str]) -> Delivery:

@@ -98,7 +98,8 @@ async def flood(url: str, redis: RedisClient, *, receivers: int, messages: int, 
     assert twice + len(vendor.duplicates) <= 32 * len(KILLS)
     print(  # noqa: T201 - the figures are what the test is for
         f"\n{receivers * messages} messages to {receivers} receivers by {PROCESSES} processes "
-        f"in {took_s:.0f} s, {len(KILLS)} killed: 0 lost, 0 out of order, 0 above a limit; on its way at a kill and sent again: "
+        f"in {took_s:.0f} s, {len(KILLS)} killed: 0 lost, 0 out of order, 0 above a limit; "
+        "on its way at a kill and sent again: "
         f"{len(vendor.duplicates)} dropped by WeCom's own check, {twice} read twice on the Official Account"
     )
 
