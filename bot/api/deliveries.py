@@ -39,13 +39,9 @@ class DeliveriesQuery(ListQuery):
     state: Literal["queued", "delivered", "dead"] | None = None
     community: Annotated[str | None, Field(max_length=512, description="Community id.")] = None
     channel: Annotated[str | None, Field(max_length=64, description="Name of the channel.")] = None
-    group: Annotated[
-        str | None, Field(max_length=512, description="Id of the chat group; empty for direct chats.")
-    ] = None
+    group: Annotated[str | None, Field(max_length=512, description="Id of the chat group.")] = None
     member: Annotated[str | None, Field(max_length=512, description="Member id.")] = None
-    feature: Annotated[
-        str | None, Field(max_length=64, description="What asked for it; empty for answers.")
-    ] = None
+    feature: Annotated[str | None, Field(max_length=64, description="What asked for it unprompted.")] = None
     reason: Annotated[str | None, Field(max_length=64, description="Code of the reason.")] = None
 
 
@@ -184,7 +180,9 @@ def _wish(parts: ApiParts, form: DeliveryForm, community: Community) -> Unprompt
     if known is None or form.channel not in channels:
         cure = f"the channels of {community.id} are: {', '.join(channels)}"
         flaws.append(Flaw(path="channel", problem="is no channel of this community", cure=cure))
-    user_id, group_id = _receiver(form, community, known, flaws)
+        user_id = group_id = ""
+    else:
+        user_id, group_id = _receiver(form, community, known, flaws)
     said = _read_parts(form.parts, flaws)
     not_before_ms = form.due_at or 0
     if not_before_ms > parts.clock.now_ms() + _FURTHEST_MS:
@@ -205,7 +203,7 @@ def _wish(parts: ApiParts, form: DeliveryForm, community: Community) -> Unprompt
 
 
 def _receiver(
-    form: DeliveryForm, community: Community, known: ChannelAbilities | None, flaws: list[Flaw]
+    form: DeliveryForm, community: Community, known: ChannelAbilities, flaws: list[Flaw]
 ) -> tuple[str, str]:
     """Return user id and group id, one of which is empty."""
     if form.member is not None and form.group is not None:
@@ -224,7 +222,7 @@ def _receiver(
             cure = f"write {form.channel}:<user_id>; a member is reached through their own channel"
             flaws.append(Flaw(path="member", problem="is no member of this channel", cure=cure))
         return user_id, ""
-    if known is not None and known.direct is None:
+    if known.direct is None:
         return "", form.channel  # a robot stands in one group, which needs no name
     cure = "name one of the two"
     flaws.append(Flaw(path="member", problem="is missing, and so is group", cure=cure))

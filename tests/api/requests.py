@@ -50,7 +50,7 @@ async def dead_delivery(world: World, delivery_id: str, community: str, channel:
     )  # fmt: skip
     assert await store.create(delivery, now_ms)
     (claimed,) = await store.claim(world.service.keys.shard(community), now_ms, now_ms + 1000, 10)
-    assert await store.dead(claimed, now_ms + 1000, "no_secret", 0, now_ms)
+    assert await store.dead(claimed, now_ms + 1000, "too_late", 0, now_ms)
 
 
 async def sample_requests(world: World) -> list[Sample]:

@@ -94,8 +94,6 @@ class DeliveryHistory:
     ) -> Page[Delivery]:
         """Return deliveries, the newest made first; of every filter that is given the value must be equal.
 
-        `group` is a chat group's id; an empty `group` or `feature` means direct chats, or answers.
-
         Raises:
             RefusedError: `cursor` is not one of this list.
         """
