@@ -349,14 +349,25 @@ class Courier:
         return dead
 
     async def bury_overdue(self, most: int, lane: str) -> None:
-        """End what waits behind another of its receiver and is no longer worth sending.
+        """End what nobody carries and is no longer worth sending, up to `most` of each shard and lane.
 
-        What is due itself ends when it is carried: it never waits beyond its end.
+        It waits behind another of its receiver, or in the lane of a long connection that nobody holds: the
+        sender of the common lane looks after all lanes. What waits for an instant ends before, since no
+        wait goes beyond the end of use.
         """
         now_ms = self._clock.now_ms()
-        for delivery in await self._deliveries.overdue(now_ms, most, lane):
-            if await self._deliveries.overdue_dead(delivery, "too_late", now_ms):
-                self._buried(delivery, "too_late")
+        for known in {lane} if lane else {"", *self._lanes()}:
+            for delivery in await self._deliveries.overdue(now_ms, most, known):
+                if await self._deliveries.overdue_dead(delivery, "too_late", now_ms):
+                    self._buried(delivery, "too_late")
+
+    def _lanes(self) -> set[str]:
+        """Return the channels whose deliveries wait in lanes of their own."""
+        return {
+            name
+            for name, known in self._abilities.items()
+            if any(row is not None and row.later is Route.CONNECTION for row in (known.direct, known.group))
+        }
 
     def _buried(self, delivery: Delivery, reason: str) -> None:
         _log.warning("delivery_dead", delivery=delivery.id, channel=delivery.channel, reason=reason)

@@ -436,8 +436,8 @@ _OWN: Mapping[str, Explanation] = {
         "请明天重发，或调高 decency 的 member_per_day 或 group_per_day",
     ),
     "opted_out": Explanation(
-        "the member sent 退订, or a manager muted the group or the community",
-        "nothing goes unprompted until the member sends 订阅, or a manager 恢复",
+        "the member opted out (unsubscribe), or a manager muted the group or the community",
+        "nothing goes unprompted until the member sends subscribe, or a manager unmute",
         "成员已退订，或管理员已将该群或社群静音",
         "成员发送“订阅”或管理员发送“恢复”之前，不会主动发送",
     ),

@@ -125,6 +125,24 @@ async def test_what_waits_behind_another_is_listed_when_it_is_too_late(
     assert await waiting(process.redis, process.keys) == 0
 
 
+async def test_what_waits_for_a_connection_that_nobody_holds_is_listed_when_it_is_too_late(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ABILITIES, "bot", channel_abilities("wecom_aibot", long_connection=True))
+    for number in range(2):
+        new = replace(
+            delivery(f"d{number}", "x", channel="bot"),
+            route="connection",
+            useful_until_ms=process.clock.now_ms() + 10_000,
+        )
+        await ask_for(process, new)
+    await process.carry_on(for_s=9, step_s=3)
+    assert set((await process.states()).values()) == {("queued", "")}
+    process.clock.move(timedelta(seconds=1))
+    await process.sender.run_once()
+    assert set((await process.states()).values()) == {("dead", "too_late")}
+
+
 async def test_what_is_due_later_waits_and_holds_nothing_back(process: Process, vendor: FakeVendor) -> None:
     later_ms = process.clock.now_ms() + HOUR_MS
     planned = replace(unasked("planned"), not_before_ms=later_ms, created_at_ms=process.clock.now_ms())

@@ -228,7 +228,10 @@ class DeliveryStore:
         return await self._act("delivery_finish", delivery, args)
 
     async def overdue_dead(self, delivery: Delivery, reason: str, now_ms: int) -> bool:
-        """End one that still waits behind another of its receiver; False when it does not, or has ended."""
+        """End one that nobody carries: it waits behind another of its receiver, or is due and not claimed.
+
+        False when somebody holds its lease, it waits for an instant to come, or it has ended.
+        """
         args = (delivery.id, "none", "dead", reason, delivery.next_part, now_ms, self._memory_ms)
         return await self._act("delivery_finish", delivery, args)
 

@@ -3,7 +3,7 @@
 -- KEYS[1]  record of the delivery   KEYS[2]  deliveries by due time (sorted set)
 -- KEYS[3]  deliveries of each receiver in order   KEYS[4]  outbox stream
 -- ARGV[1]  id   ARGV[2]  end of the lease held, Unix ms; '' asks for none: the platform has every part;
---          'none': only where nobody can hold one, because it still waits behind another of its receiver
+--          'none': only where nobody holds one: it waits behind another of its receiver, or is due and not claimed
 -- ARGV[3]  delivered or dead   ARGV[4]  reason   ARGV[5]  parts sent   ARGV[6]  now, Unix ms
 -- ARGV[7]  how long the id is remembered, ms
 -- '<KEYS[2]>:until' loses the id as well.
@@ -13,7 +13,7 @@
 if redis.call('HGET', KEYS[1], 'state') ~= 'queued' then return 0 end
 local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
 if ARGV[2] == 'none' then
-  if score then return 0 end
+  if score and tonumber(score) > tonumber(ARGV[6]) then return 0 end
 elseif ARGV[2] ~= '' and (not score or tonumber(score) ~= tonumber(ARGV[2])) then
   return 0
 end
