@@ -57,7 +57,7 @@ class Cli:
             for name, run, options in (
                 ("serve", self._serve, ()),
                 ("worker", self._worker, ()),
-                ("check", self._check, ()),
+                ("check", self._check, (_channels_option,)),
                 ("verify", self._verify, (_json_option,)),
                 ("rebuild", self._rebuild, (_json_option,)),
                 ("sandbox", self._sandbox, ()),
@@ -95,9 +95,9 @@ class Cli:
         config = load_config(path, os.environ)
         work_beside(Program(config, self.routers(config, path), load_catalog()))
 
-    def _check(self, path: Path) -> None:
+    def _check(self, path: Path, *, channels: bool) -> None:
         """Check configuration, texts and routers; print every fault with file, line and key path."""
-        from bot.checks import check_program  # noqa: PLC0415
+        from bot.checks import check_program, describe_channels  # noqa: PLC0415
 
         try:
             config = load_config(path, os.environ)
@@ -108,6 +108,8 @@ class Cli:
             sys.exit(WRONG)
         for warning in warnings:
             click.echo(f"warning: {warning}")
+        for line in describe_channels(config) if channels else ():
+            click.echo(line)
         click.echo(f"{path}: well")
 
     def _verify(self, path: Path, *, as_json: bool) -> None:
@@ -182,5 +184,8 @@ def _chosen(ctx: click.Context, config: str | None) -> Path:
 
 _config_option = click.option(
     "--config", metavar="FILE", default=None, help="Configuration file (default: config.yaml)."
+)
+_channels_option = click.option(
+    "--channels", is_flag=True, help="Also say what each channel can do and cannot do."
 )
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print data as JSON.")

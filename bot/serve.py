@@ -215,8 +215,11 @@ def api_parts(service: Service) -> ApiParts:
         keys=service.keys,
         database=service.database,
         clock=parts.clock,
+        abilities=parts.abilities,
+        composer=parts.composer,
         started_at_ms=parts.clock.now_ms(),
         app_chats=open_app_chats(service),
+        wake_senders=service.wake_senders,
     )
 
 

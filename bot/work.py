@@ -269,7 +269,7 @@ class Work:
         change = self._parts.change(case, reply, now_ms, surely=surely)
         await self._parts.late.finish(case.ticket.community, case.event.id, whole, now_ms, change)
         if whole is not None:
-            self._parts.nudges.wake(whole.channel)
+            self._parts.nudges.wake(whole.community)
         return Decision(now_ms, b"")
 
     async def _watch(
