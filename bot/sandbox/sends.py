@@ -128,7 +128,8 @@ def _deliver_app_message(
             status="duplicate",
             note="the same message within duplicate_check_interval",
         )
-    elif not chat.rate.spend(sandbox.clock.now_ms()):
+    elif over := chat.rate.over(sandbox.clock.now_ms()):
+        room.violate(f"message/send:member_{over}")
         _write(
             sandbox, room, chat, said, status="dropped", note="over the rate of one member, dropped silently"
         )
