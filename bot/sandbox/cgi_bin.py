@@ -8,6 +8,7 @@ Source: WeCom, access_token and message/send; Official Account, access_token and
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from aiohttp import web
 
+from bot.sandbox.bot_calls import answer_response_url, media_response, room_of_code
 from bot.sandbox.sends import send_app_message, send_custom_message
 from bot.sandbox.tokens import VendorError
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from bot.sandbox.room import Room
     from bot.sandbox.vendor import Sandbox
 
+_HANG_S = 600.0  # longer than any client waits; it goes with the client before
 _BODY_LIMIT_BYTES = 4 * 1024 * 1024
 
 
@@ -86,6 +89,11 @@ def _followers(sandbox: Sandbox, call: _Call) -> dict[str, Any]:
     }
 
 
+def _response_url(sandbox: Sandbox, call: _Call) -> dict[str, Any]:
+    channel = call.room.channel.name if call.room else ""
+    return answer_response_url(sandbox, channel, call.query.get("response_code", ""), call.body)
+
+
 _ENDPOINTS: Mapping[str, tuple[str, Callable[[Sandbox, _Call], dict[str, Any]]]] = {
     "gettoken": ("GET", _gettoken),
     "token": ("GET", _token),
@@ -93,6 +101,7 @@ _ENDPOINTS: Mapping[str, tuple[str, Callable[[Sandbox, _Call], dict[str, Any]]]]
     "message/send": ("POST", _app_send),
     "message/custom/send": ("POST", _custom_send),
     "user/get": ("GET", _followers),
+    "aibot/response": ("POST", _response_url),
 }
 
 
@@ -105,7 +114,14 @@ class VendorApi:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes, below ``/cgi-bin``."""
-        return [web.route("*", "/{endpoint:.+}", self.answer)]
+        return [
+            web.get("/aibot/media/{name}", self.media),
+            web.route("*", "/{endpoint:.+}", self.answer),
+        ]
+
+    async def media(self, request: web.Request) -> web.Response:
+        """Return what a person sent to an AI bot."""
+        return media_response(self._sandbox, request.match_info["name"])
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one call as the vendor would, or as a waiting fault demands."""
@@ -113,15 +129,17 @@ class VendorApi:
         channel = call.room.channel.name if call.room else ""
         fault = await self._sandbox.faults.meet(channel, call.endpoint)
         if fault is not None and fault.breaks and not fault.acted:
-            return self._spoil(request, call, fault)
+            return await self._spoil(request, call, fault)
         try:
             if problem is not None:
                 raise problem
             result = self._act(call)
         except VendorError as error:
             result = {"errcode": error.errcode, "errmsg": error.errmsg}
+            if error.limit and call.room is not None:
+                call.room.violate(f"{call.endpoint}:{error.limit}")
         if fault is not None and fault.breaks:
-            return self._spoil(request, call, fault)
+            return await self._spoil(request, call, fault)
         self._count(call, result.get("errcode", 0))
         return _json(result)
 
@@ -145,6 +163,8 @@ class VendorApi:
         by_token = self._sandbox.tokens.channel_of(query.get("access_token", ""))
         if by_token:
             return rooms[by_token]
+        if by_code := room_of_code(self._sandbox, query.get("response_code", "")):
+            return rooms[by_code]
         receiver = str(query.get("corpid") or query.get("appid") or body.get("appid") or "")
         secret = str(query.get("corpsecret") or query.get("secret") or body.get("secret") or "")
         same = [room for room in rooms.values() if receiver and room.channel.receiver_id == receiver]
@@ -158,7 +178,7 @@ class VendorApi:
             raise VendorError(43001 if method == "GET" else 43002, f"require {method} method")
         return act(self._sandbox, call)
 
-    def _spoil(self, request: web.Request, call: _Call, fault: Fault) -> web.StreamResponse:
+    async def _spoil(self, request: web.Request, call: _Call, fault: Fault) -> web.StreamResponse:
         if fault.errcode is not None:
             self._count(call, fault.errcode)
             return _json({"errcode": fault.errcode, "errmsg": fault.errmsg})
@@ -166,7 +186,9 @@ class VendorApi:
             return web.Response(
                 status=fault.http_status, text="<html>sandbox fault</html>", content_type="text/html"
             )
-        if fault.drop:
+        if fault.hang:
+            await asyncio.sleep(_HANG_S)
+        if fault.drop or fault.hang:
             assert request.transport is not None
             request.transport.abort()
             return web.Response()  # goes nowhere: the connection is gone

@@ -153,7 +153,10 @@ class Feed:
         self._listeners: set[asyncio.Queue[object | None]] = set()
 
     def listen(self) -> AbstractContextManager[asyncio.Queue[object | None]]:
-        """Return a context with a queue of changes (`Entry`, (channel, `Person`) or (channel, `Group`)); None ends it."""
+        """Return a context with a queue of changes; None ends it.
+
+        A change is an `Entry`, (channel, `Person`) or (channel, `Group`).
+        """
         return _Listening(self._listeners)
 
     def tell(self, change: object) -> None:
@@ -274,7 +277,7 @@ class Room:
 
     def find(self, entry_id: int) -> Entry | None:
         """Return the present state of an entry, None when it has left."""
-        places = (*self.chats.values(), *self.groups.values())
+        places: tuple[Chat | GroupChat, ...] = (*self.chats.values(), *self.groups.values())
         return next((place.entries[entry_id] for place in places if entry_id in place.entries), None)
 
     def inbox(self, user_id: str, group_id: str = "") -> tuple[Entry, ...]:

@@ -25,6 +25,8 @@ def mount_sandbox(app: web.Application, sandbox: Sandbox, *, allow_remote: bool 
 
     `sandbox.callback_base` must be set before somebody speaks.
     """
+    # The same address serves both, unless `SandboxServer` knows better.
+    sandbox.own_base = sandbox.own_base or sandbox.callback_base
     guard = loopback_only(allow_remote=allow_remote)
     page, vendor_api = web.Application(middlewares=[guard]), web.Application(middlewares=[guard])
     page.add_routes(Page(sandbox).routes())
@@ -93,6 +95,7 @@ class SandboxServer:
             await self._runner.cleanup()
             raise
         self._port = self._runner.addresses[0][1]
+        self.sandbox.own_base = self.api_base
         return self
 
     async def __aexit__(self, *_: object) -> None:
