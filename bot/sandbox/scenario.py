@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias, TypeVar
 
 from bot.config.values import did_you_mean
-from bot.errors import ConfigError, Fault
+from bot.errors import ConfigError, Fault, RefusedError
 from bot.sandbox.mishaps import MISHAPS
 from bot.yaml_tree import Document, Finding, KeyPath, Tree, read_yaml
 
@@ -245,6 +245,23 @@ class Scenario:
 def shipped_scenarios() -> Traversable:
     """Return the folder of the scenarios that come with the product."""
     return files("content") / "scenarios"
+
+
+def find_scenarios(name: str) -> Path | Traversable:
+    """Return the file or folder called `name`; ``all``, or the name of one, means those that came with us.
+
+    Raises:
+        RefusedError: there is neither.
+    """
+    path = Path(name)
+    if path.exists():
+        return path
+    shipped = {file.name.removesuffix(".yaml"): file for file in _files(shipped_scenarios())}
+    if name == "all":
+        return shipped_scenarios()
+    if name in shipped:
+        return shipped[name]
+    raise RefusedError(f"there is no scenario {name}: {did_you_mean(name, [*shipped, 'all'])}")
 
 
 def load_scenarios(path: Path | Traversable) -> tuple[Scenario, ...]:
