@@ -111,7 +111,9 @@ def read_answer(raw: object, permitted: frozenset[str], *, images: bool = True) 
         raise BotAnswerError(f"{kind or 'nothing'} cannot be the answer here, only {allowed}")
     if kind in {"stream", "stream_with_template_card"}:
         stream = _stream(raw.get("stream"), images=images)
-        card = _card(raw) if kind == "stream_with_template_card" else None
+        # The card comes with one frame of the stream, not with each.
+        has_card = kind == "stream_with_template_card" and raw.get("template_card") is not None
+        card = _card(raw) if has_card else None
         return BotAnswer(kind, stream, card)
     if kind == "template_card":
         return BotAnswer(kind, card=_card(raw), feedback_id=_feedback(raw.get("template_card")))

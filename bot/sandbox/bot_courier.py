@@ -50,11 +50,11 @@ class BotCourier:
         is_message = not letter.event
         if is_message and not desk.begin(letter.user_id):
             outcome = Outcome("refused", http_status=0, attempts=0, problem=TOO_MANY)
-            return _record(room, entry, outcome)
+            return record(room, entry, outcome)
         try:
             delivered = await self._courier.deliver(room, letter, entry)
             if delivered is None:
-                return _record(room, entry, lost())
+                return record(room, entry, lost())
             return await self._answered(room, desk, letter, delivered)
         finally:
             if is_message:
@@ -66,22 +66,22 @@ class BotCourier:
             status: Status = "refused" if raw.http_status else "unavailable"
             problem = raw.problem or f"HTTP {raw.http_status}"
             outcome = Outcome(status, http_status=raw.http_status, attempts=attempts, problem=problem)
-            return _record(room, entry, outcome)
+            return record(room, entry, outcome)
         try:
             plain = wire.open_bot_answer(room.channel, raw.body, delivered.callback.nonce)
             if plain is None:
-                return _record(room, entry, Outcome("acknowledged", attempts=attempts))
+                return record(room, entry, Outcome("acknowledged", attempts=attempts))
             answer = read_answer(plain, letter.permitted)
             parts = _shown(room, desk, letter, answer, entry.at_ms)
         except wire.UndecodableAnswerError as error:
             _count(room, "callback", error)
             outcome = Outcome("unavailable", attempts=attempts, problem=str(error))
-            return _record(room, entry, outcome)
+            return record(room, entry, outcome)
         text = orjson.dumps(plain).decode()
         entry = room.change(entry, status="answered", repeats=attempts - 1, http_status=200, note="")
         if answer.stream is not None and not answer.stream.finish:
             parts, text = await self._follow(room, desk, letter, answer.stream.id, parts, text)
-        return _record(room, entry, Outcome("answered", parts, text, attempts=attempts))
+        return record(room, entry, Outcome("answered", parts, text, attempts=attempts))
 
     async def _follow(
         self,
@@ -162,7 +162,8 @@ def _count(room: Room, endpoint: str, error: wire.UndecodableAnswerError) -> Non
         room.violate(f"{endpoint}:{error.limit}")
 
 
-def _record(room: Room, entry: Entry, outcome: Outcome) -> Outcome:
+def record(room: Room, entry: Entry, outcome: Outcome) -> Outcome:
+    """Write into a line what came of it, count it, and return it."""
     repeats = max(0, outcome.attempts - 1)
     room.outcomes[outcome.status] += 1
     room.outcomes["repeats"] += repeats

@@ -39,6 +39,7 @@ class Stream:
     talk: Talk
     started_ms: int
     finished: bool = False
+    has_card: bool = False
 
 
 @dataclass(slots=True)
@@ -128,6 +129,11 @@ class BotDesk:
         lines: tuple[Entry, ...] = ()
         if answer.stream is not None:
             lines = (self._stream(answer.stream, talk, route, since_ms),)
+            if answer.card is not None:
+                stream = self._streams[answer.stream.id]
+                if stream.has_card:
+                    raise BotAnswerError("one message gets one card", "one_card")
+                stream.has_card = True
         if answer.card is not None:
             return (*lines, self._write(answer, talk, route, "template_card", answer.card))
         return lines or (self._write(answer, talk, route, answer.kind, answer.body),)
@@ -136,6 +142,8 @@ class BotDesk:
         """Put a card in the place of another one, for everyone or for some, and return its line."""
         assert answer.card is not None
         now = self._room.find(entry.id) or entry
+        if answer.card.get("task_id") not in {None, now.fields.get("task_id")}:
+            self._room.violate("update_template_card:task_id_changed")
         if answer.user_ids and entry.group_id:
             changed = dict.fromkeys(answer.user_ids, answer.card)
             return self._room.change(now, versions={**now.versions, **changed})

@@ -18,6 +18,7 @@ from bot.sandbox.bot_desk import BotDesk
 from bot.sandbox.bot_letters import Talk
 from bot.sandbox.bot_writing import BotWriter
 from bot.sandbox.cards import CardBook, clicked
+from bot.sandbox.connection import LongConnections
 from bot.sandbox.courier import Courier, Letter, Outcome, Settings
 from bot.sandbox.faults import FaultBook
 from bot.sandbox.media import MediaStore
@@ -103,6 +104,9 @@ class Sandbox:
         self._courier = Courier(callback_base, self.settings, self.clock, self.faults)
         self._writer = BotWriter(self.media, self.clock)
         self._bot_courier = BotCourier(self._courier, self.settings, self.clock, self.faults, self._msg_ids)
+        self.connections = LongConnections(
+            self.rooms, self.desks, self.media, self.settings, self.clock, self.faults, self._msg_ids
+        )
         self._background: set[asyncio.Task[Outcome]] = set()
 
     @property
@@ -481,6 +485,7 @@ class Sandbox:
         for task in list(self._background):
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self.connections.aclose()
         await self._courier.close()
 
     # ------------------------------------------------------------ how it is done
@@ -618,6 +623,8 @@ class Sandbox:
             return Outcome("unseen", http_status=0, attempts=0, problem=problem)
         if room.channel.kind != "wecom_aibot":
             return await self._courier.carry(room, letter, entry)
+        if room.channel.mode == "long_connection":
+            return await self.connections.carry(room, self.desks[channel], letter, entry)
         return await self._bot_courier.carry(room, self.desks[channel], letter, entry)
 
     def _enter(self, channel: str, letter: Letter) -> Entry:
