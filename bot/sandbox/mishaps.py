@@ -106,5 +106,13 @@ async def let_happen(
         sandbox.tokens.withdraw(channel)
     elif name == "token_expired":
         sandbox.tokens.expire(channel)
-    else:
-        raise RefusedError(f"{name} needs a long connection on {channel}")
+    elif not await _cut(sandbox, channel, name):
+        raise RefusedError(f"{name}: the bot of {channel} has no connection now")
+
+
+async def _cut(sandbox: Sandbox, channel: str, name: str) -> bool:
+    """Harm the long connection of a bot; return whether there was one."""
+    connections = sandbox.connections
+    if name == "silence":
+        return connections.silence(channel)
+    return await (connections.kick(channel) if name == "kick" else connections.close(channel))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
 from importlib.resources import files
@@ -121,8 +122,9 @@ class Page:
                 "X-Accel-Buffering": "no",
             }
         )
-        await response.prepare(request)
-        with self._sandbox.feed.listen() as changes:
+        # A page that has gone is noticed by writing to it.
+        with suppress(ConnectionResetError), self._sandbox.feed.listen() as changes:
+            await response.prepare(request)
             await response.write(_sse("snapshot", self._snapshot()))
             while True:
                 try:
@@ -131,14 +133,15 @@ class Page:
                     await response.write(b": still here\n\n")
                     continue
                 if change is None:
-                    return response
+                    break
                 await response.write(_change(change))
+        return response
 
     async def state(self, _: web.Request) -> web.Response:
         """Return channels, people, counts and waiting faults."""
         rooms = self._sandbox.rooms.values()
         faults = self._sandbox.faults.waiting()
-        channels = [_counted(room) for room in rooms]
+        channels = [{**_counted(room), "connected": self._is_connected(room)} for room in rooms]
         return _answer({"channels": channels, "faults": faults, "clock_offset_ms": self._offset_ms})
 
     async def transcript(self, request: web.Request) -> web.Response:
@@ -328,6 +331,11 @@ class Page:
                 return _problem(422, str(error))
 
         return handle
+
+    def _is_connected(self, room: Room) -> bool:
+        """Whether a bot that must hold a connection holds one; true for all others."""
+        channel = room.channel
+        return channel.mode != "long_connection" or self._sandbox.connections.is_connected(channel.name)
 
     @property
     def _offset_ms(self) -> int:

@@ -21,6 +21,7 @@ from bot.sandbox.mishaps import MISHAPS
 from bot.sandbox.remote import RemoteSandbox
 from bot.sandbox.room import Entry
 from bot.sandbox.scenario import (
+    OPEN,
     Actor,
     Click,
     Expect,
@@ -42,10 +43,12 @@ _COMPLETE = frozenset({"received", "truncated"})
 _OPEN = frozenset({"sending", "writing"})
 _SETTLE_S = 10.0
 _POLL_S = 0.2
+_OPENINGS = {"wecom_aibot": "enter_chat", "wecom_app": "enter_agent", "wechat_oa": "subscribe"}
 _FEEDBACK_KINDS = {"accurate": 1, "inaccurate": 2, "cancelled": 3}
 _PLACEHOLDER = re.compile(r"\{([A-Za-z0-9_.-]{1,32})\}")
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 _SHOWN_CHARACTERS = 600
+_SHOWN_LINES = 6
 
 Write = Callable[[str], object]
 
@@ -295,7 +298,7 @@ class Play:
                 self._write(f"   ⏱ {'+' if step.by.total_seconds() >= 0 else '-'}{abs(step.by)}")
                 await self._stage.move_clock(step.by.total_seconds())
             case Wait():
-                await asyncio.sleep(step.seconds)
+                await self._wait(step)
             case Repeat():
                 for _ in range(step.times):
                     await self._steps(step.steps, thread)
@@ -306,6 +309,20 @@ class Play:
         self._write(f"   ⚡ {step.name}: {MISHAPS[step.name].about}")
         more = {} if step.delay_s is None else {"delay_s": step.delay_s}
         await self._stage.go_wrong(channel=self._target.name, name=step.name, times=step.times, **more)
+
+    async def _wait(self, step: Wait) -> None:
+        if not step.connected:
+            await asyncio.sleep(step.seconds)
+            return
+        end_s = asyncio.get_running_loop().time() + step.seconds
+        while True:
+            channels = (await self._stage.state())["channels"]
+            if all(one["connected"] for one in channels if one["name"] == self._target.name):
+                self._hold("connected")
+                return
+            if asyncio.get_running_loop().time() >= end_s:
+                raise RefusedError(f"the bot did not connect within {step.seconds:g} s")
+            await asyncio.sleep(_POLL_S)
 
     async def _act(self, step: Say | Happen | Click | GiveFeedback, thread: _Thread) -> None:
         thread.who, thread.place = step.who, step.place
@@ -331,7 +348,8 @@ class Play:
                     body["quote"] = self._quoted(step).id
                 return await self._stage.begin("say", **whom, **body)
             case Happen():
-                return await self._stage.begin("event", **whom, event=step.event, fields=dict(step.fields))
+                event = _OPENINGS[self._target.kind] if step.event == OPEN else step.event
+                return await self._stage.begin("event", **whom, event=event, fields=dict(step.fields))
             case Click():
                 card = self._last(step.who, step.place, lambda entry: entry.kind == "template_card")
                 key = _button_key(card.card(self._ids[step.who]), step.button)
@@ -513,7 +531,10 @@ class Play:
                 name = self._target.bot_name if entry.side == "bot" else "平台 platform"
                 late = {"active": " (主动 active)", "response_url": " (晚到 late)"}.get(entry.route, "")
                 mark = "" if entry.status in _COMPLETE else f" [{entry.status}]"
-                text = _clean(entry.text).replace("\n", "\n      ")
+                lines = _clean(entry.text).split("\n")
+                more = [f"… ({len(lines) - _SHOWN_LINES} more)"] if len(lines) > _SHOWN_LINES + 1 else []
+                shown = lines[:_SHOWN_LINES] + more if more else lines
+                text = "\n      ".join(shown)
                 self._write(f"   {name}{self._where(place)}: {text}{late}{mark}")
 
     def _told(self, step: Say | Happen | Click | GiveFeedback) -> str:

@@ -11,12 +11,12 @@
       - bot: 签到成功                           # short for  expect: {contains: 签到成功}
       - say: {as: lin, text: 帮助, in: direct, mention: false, quote: last}
       - expect: {regex: "积分.*排行", within_s: 3, count: 1}
-      - event: {as: lin, name: enter_chat}
+      - event: {as: lin, name: open}           # or the platform's own name: enter_chat, subscribe, …
       - click: {as: lin, button: 去签到, choose: {colour: [red]}}
       - feedback: {as: lin, type: inaccurate, text: 不对}
       - fault: {name: callback_doubled, times: 2}
       - clock: +25h
-      - wait: 0.5
+      - wait: 0.5                              # or connected: until the bot's long connection stands
       - expect_delivery: {state: dead, reason: no route}
       - repeat: {times: 3, steps: [{lin: "@bot 积分"}, {bot: 积分}]}
       - together: [[{lin: "@bot 签到"}, {bot: 签到成功}], [{ana: "@bot 积分"}, {bot: 积分}]]
@@ -47,6 +47,9 @@ DeliveryState: TypeAlias = Literal["queued", "delivered", "dead"]
 MENTION: Final = "@bot"
 """At the beginning of a text: it mentions the bot."""
 
+OPEN: Final = "open"
+"""The event of opening the chat for the first time, whatever the channel calls it."""
+
 _KINDS: Final = (
     "wecom_app", "wechat_oa", "wecom_aibot", "wecom_aibot/callback", "wecom_aibot/long_connection",
 )  # fmt: skip
@@ -57,6 +60,7 @@ _FLAGS: Final = ("true", "false")
 _LENGTH: Final = re.compile(r"([+-])(?:(\d{1,4})d)?(?:(\d{1,5})h)?(?:(\d{1,6})m)?(?:(\d{1,7})s)?")
 _PERSON: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 _LONGEST_WAIT_S: Final = 600.0
+_CONNECTED_WITHIN_S: Final = 120.0
 _MOST_STEPS: Final = 500
 _Word = TypeVar("_Word", bound=str)
 
@@ -86,7 +90,7 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Happen:
-    """Something happens to someone: enter_chat, subscribe, enter_agent … with the vendor's fields."""
+    """Something happens to someone: `OPEN`, enter_chat, subscribe … with the vendor's fields."""
 
     line: int
     who: str
@@ -165,10 +169,11 @@ class MoveClock:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing happens for so many seconds."""
+    """Nothing happens for so many seconds, or at most so many until the bot's long connection stands."""
 
     line: int
     seconds: float
+    connected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,18 +353,19 @@ class _Reader:
 
     def scenario(self, file: str) -> Scenario | None:
         keys = ("name", "about", "on", "in", "people", "group", "steps")
-        tree = self._mapping(self._document.tree, (), keys, needed=("name", "on", "people", "steps"))
-        if tree is None:
+        tree = self._document.tree
+        self._mapping(tree, (), keys, needed=("name", "on", "people", "steps"))
+        if not isinstance(tree, dict):
             return None
         self._place = self._one_of(tree, (), "in", _PLACES, "direct")
-        kinds = self._texts(tree.get("on"), ("on",))
+        kinds = self._texts(tree["on"], ("on",)) if tree.get("on") is not None else ()
         for number, kind in enumerate(kinds):
             if kind not in _KINDS:
                 path = ("on", number) if isinstance(tree.get("on"), list) else ("on",)
                 self._wrong(path, "is not a kind of channel", did_you_mean(kind, _KINDS))
-        self._people = self._read_people(tree.get("people"))
+        self._people = self._read_people(tree["people"]) if tree.get("people") is not None else {}
         group = self._text(tree, (), "group", "")
-        steps = self._steps(tree.get("steps"), ("steps",))
+        steps = self._steps(tree["steps"], ("steps",)) if tree.get("steps") is not None else ()
         name = self._text(tree, (), "name", "")
         shown_group = group or "剧本群 scenario"
         return Scenario(file, name, kinds, self._people, shown_group if self._uses_group else "", steps)
@@ -519,6 +525,8 @@ class _Reader:
         return MoveClock(self._line(path), -by if match[1] == "-" else by)
 
     def _wait(self, value: Tree, path: KeyPath) -> Wait:
+        if value == "connected":
+            return Wait(self._line(path), _CONNECTED_WITHIN_S, connected=True)
         return Wait(self._line(path), self._number({"wait": value}, path[:-1], "wait", 0.0))
 
     def _expect_delivery(self, value: Tree, path: KeyPath) -> ExpectDelivery | None:
