@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 TEXT_LIMIT_BYTES = 2048
 """Longest text of either vendor, UTF-8 bytes."""
 
+CARD_ANSWERS = frozenset({"update_button", "update_template_card"})
+"""Passive answers that change the card that was clicked."""
 _LABELS = {
     "image": "图片 image",
     "voice": "语音 voice",
@@ -28,6 +30,9 @@ _LABELS = {
     "location": "位置 location",
     "link": "链接 link",
     "news": "图文 news",
+    "mixed": "图文混排 mixed",
+    "miniprogram_notice": "小程序 mini program",
+    "miniprogrampage": "小程序 mini program",
     "textcard": "卡片 card",
     "template_card": "卡片 card",
     "transfer_customer_service": "转人工客服 human agent",

@@ -108,6 +108,24 @@ def _list(card: Mapping[str, Any], name: str) -> Sequence[Any]:
     return value
 
 
+def card_of_xml(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a card of a passive answer (CardType, ButtonList, …) as the JSON of sends spells it."""
+    return {_snake(name): _of_xml(name, value) for name, value in fields.items()}
+
+
+def _of_xml(name: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        inner = card_of_xml(value)
+        return [inner] if name.endswith("List") else inner
+    if isinstance(value, list):  # an element that stands several times
+        return [_of_xml("", item) for item in value]
+    return value
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
 def clicked(
     entry: Entry, card: Mapping[str, Any], button_key: str, selections: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:

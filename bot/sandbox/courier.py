@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from bot.sandbox import wire
-from bot.sandbox.answers import TEXT_LIMIT_BYTES, Said, cut, read_passive
+from bot.sandbox.answers import CARD_ANSWERS, TEXT_LIMIT_BYTES, Said, cut, read_passive
+from bot.sandbox.cards import card_of_xml
 from bot.sandbox.post import Postman, RawAnswer
+from bot.sandbox.sends import replace_card
 
 if TYPE_CHECKING:
     from bot.sandbox.faults import Fault, FaultBook
@@ -144,7 +146,7 @@ class Courier:
         else:
             outcome = _judge(room, letter, delivered.raw, delivered.attempts)
             entry = delivered.entry
-        self._record(room, entry, outcome)
+        self._record(room, letter, entry, outcome)
         return outcome
 
     async def deliver(self, room: Room, letter: Letter, entry: Entry) -> Delivered | None:
@@ -212,7 +214,18 @@ class Courier:
     def _url(self, channel: str) -> str:
         return f"{self.callback_base.rstrip('/')}/callback/{quote(channel, safe='')}"
 
-    def _record(self, room: Room, entry: Entry, outcome: Outcome) -> None:
+    @staticmethod
+    def _update_card(room: Room, letter: Letter, part: Said) -> None:
+        """Change the card that was clicked, as the answer to the click says."""
+        line = room.find(letter.card_id)
+        if line is None:
+            return
+        if part.kind == "update_button":
+            replace_card(room, line, None, str(part.fields["Button"]["ReplaceName"]))
+        else:
+            replace_card(room, line, card_of_xml(part.fields["TemplateCard"]), "")
+
+    def _record(self, room: Room, letter: Letter, entry: Entry, outcome: Outcome) -> None:
         repeats = max(0, outcome.attempts - 1)
         room.outcomes[outcome.status] += 1
         room.outcomes["repeats"] += repeats
@@ -225,6 +238,9 @@ class Courier:
         )
         now_ms = self._clock.now_ms()
         for part in outcome.parts:
+            if part.kind in CARD_ANSWERS:
+                self._update_card(room, letter, part)
+                continue
             text = cut(part.text) if part.kind == "text" else part.text
             whole = text == part.text
             room.write(

@@ -13,7 +13,17 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from bot.errors import RefusedError
-from bot.sandbox.limits import Rate, Window, app_group_member_rate, bot_rate, member_rate
+from bot.sandbox.limits import (
+    Rate,
+    Window,
+    app_group_member_rate,
+    app_group_rate,
+    bot_rate,
+    call_rate,
+    daily_rate,
+    member_rate,
+    robot_rate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +41,8 @@ Status = Literal[
 COLOURS = 8
 _KEPT_ENTRIES_PER_MEMBER = 500
 _WAITING_CHANGES = 1000
+_NEW_GROUPS_PER_DAY = 1000
+_PERSON_TIMES_PER_ACCOUNT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +221,11 @@ class Room:
         self.errcodes: Counter[tuple[str, int]] = Counter()
         self.outcomes: Counter[str] = Counter()
         self.violations: Counter[str] = Counter()
+        self.robot_rate = robot_rate()
+        self.app_group_rate = app_group_rate()
+        self.new_groups = daily_rate(_NEW_GROUPS_PER_DAY)
+        self.call_rates: dict[str, Rate] = {}
+        self._person_times: Rate | None = None
         self._ids = ids
         self._feed = feed
 
@@ -289,6 +306,18 @@ class Room:
             for entry in entries
             if entry.route in {"active", "response_url"} and entry.status in {"received", "truncated"}
         )
+
+    def call_rate(self, endpoint: str) -> Rate:
+        """Return how often this company may still call one API."""
+        if endpoint not in self.call_rates:
+            self.call_rates[endpoint] = call_rate()
+        return self.call_rates[endpoint]
+
+    def person_times(self, accounts: int) -> Rate:
+        """Return the person-times an app may still send today: 200 for each of the company's `accounts`."""
+        if self._person_times is None:
+            self._person_times = daily_rate(accounts * _PERSON_TIMES_PER_ACCOUNT)
+        return self._person_times
 
     def violate(self, name: str) -> None:
         """Count a documented limit that the bot exceeded, named ``<endpoint>:<limit>``."""
