@@ -658,8 +658,9 @@ function wireDialog(dialog, submit) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
-      await submit();
-      dialog.close();
+      const show = await submit();
+      dialog.close(); // gives the focus back to where it was; so what takes it comes after
+      show?.();
     } catch (error) {
       problem.textContent = error.message;
     }
@@ -672,6 +673,12 @@ function wireDialog(dialog, submit) {
   };
 }
 
+function openChat(key) {
+  if (!shown().includes(key) || isPhone()) chooseChat(key);
+  else draw();
+  columnOf(key)?.querySelector("textarea").focus();
+}
+
 const fresh = () => `u${Math.random().toString(36).slice(2, 10)}`;
 
 function wireMembers() {
@@ -680,10 +687,8 @@ function wireMembers() {
     const id = byId("member-id").value.trim() || fresh();
     const { member } = await send("members", { channel: page.channel, user_id: id, name });
     channel().members.set(member.id, member);
-    const key = directKey(member.id);
-    if (channel().kind === "wecom_robot") return;
-    if (!shown().includes(key) || isPhone()) chooseChat(key);
-    columnOf(key)?.querySelector("textarea").focus();
+    if (channel().kind === "wecom_robot") return null;
+    return () => openChat(directKey(member.id));
   });
   byId("add").addEventListener("click", () => open());
 }
@@ -698,9 +703,7 @@ function wireGroups() {
     const body = { channel: page.channel, name: byId("group-name").value.trim(), members };
     const { group } = await send("groups", edited ? { ...body, group: edited.id } : body);
     channel().groups.set(group.id, group);
-    const key = groupKey(group.id);
-    if (!shown().includes(key) || isPhone()) chooseChat(key);
-    else draw();
+    return () => openChat(groupKey(group.id));
   });
   byId("add-group").addEventListener("click", () => openGroupDialog(null));
 }
