@@ -156,6 +156,14 @@ class BotDesk:
         """Return a stream by the id its bot chose."""
         return self._streams.get(stream_id)
 
+    def sweep(self) -> None:
+        """Cut, and count, every stream that its bot left unfinished for 6 minutes."""
+        now_ms = self._clock.now_ms()
+        for stream_id, stream in self._streams.items():
+            if not stream.finished and now_ms - stream.started_ms >= STREAM_MS:
+                self.cut(stream_id, "not finished within 6 minutes")
+                self._room.violate("stream:six_minutes")
+
     def cut(self, stream_id: str, note: str) -> None:
         """End a stream that its bot did not finish."""
         stream = self._streams[stream_id]

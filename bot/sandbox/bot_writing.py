@@ -117,7 +117,7 @@ class BotWriter:
         """Return url, and on a long connection the key, of bytes a person sent."""
         own_key = channel.mode == "long_connection"
         key = wire.new_media_key() if own_key else channel.encoding_aes_key
-        name = self._media.serve(wire.encrypt_media(key, blob), self._clock.now_ms())
+        name = self._media.serve(channel.name, wire.encrypt_media(key, blob), self._clock.now_ms())
         url = f"{self.own_base}/cgi-bin/aibot/media/{name}"
         return {"url": url, "aeskey": key} if own_key else {"url": url}
 

@@ -37,6 +37,8 @@ _UPLOAD_TYPES = frozenset({"image", "voice", "video", "file"})
 _UPLOAD_LIMIT_BYTES = max(MOST_BYTES.values())
 # A robot has a rate of its own, and an answer's address is good once.
 _OUTSIDE_CALL_RATE = frozenset({"webhook/send", "aibot/response"})
+_BAD_PARAMETERS = frozenset({40004, 40006, 40007, 40008, 40056, 40058, 44004, 45008, 47001})
+_BLOCK_MS = 3_600_000
 _BODY_LIMIT_BYTES = 4 * 1024 * 1024
 
 
@@ -132,9 +134,20 @@ class VendorApi:
             web.route("*", "/{endpoint:.+}", self.answer),
         ]
 
-    async def media(self, request: web.Request) -> web.Response:
-        """Return what a person sent to an AI bot."""
-        return media_response(self._sandbox, request.match_info["name"])
+    async def media(self, request: web.Request) -> web.StreamResponse:
+        """Return what a person sent to an AI bot, or what a waiting fault demands."""
+        name, endpoint = request.match_info["name"], "aibot/media"
+        channel = self._sandbox.media.owner(name)
+        room = self._sandbox.rooms.get(channel)
+        call = VendorCall("GET", endpoint, {}, {}, None, room)
+        if room is not None:
+            room.calls[endpoint] += 1
+        fault = await self._sandbox.faults.meet(channel, endpoint)
+        if fault is not None and fault.breaks:
+            return await self._spoil(request, call, fault)
+        response = media_response(self._sandbox, name)
+        self._count(call, 0 if response.status == 200 else response.status)
+        return response
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one call as the vendor would, or as a waiting fault demands."""
@@ -149,8 +162,8 @@ class VendorApi:
             result = self._act(call)
         except VendorError as error:
             result = {"errcode": error.errcode, "errmsg": error.errmsg}
-            if error.limit and call.room is not None:
-                call.room.violate(f"{call.endpoint}:{error.limit}")
+            if call.room is not None:
+                self._count_mistake(call.endpoint, call.room, error)
         if fault is not None and fault.breaks:
             return await self._spoil(request, call, fault)
         self._count(call, result.get("errcode", 0))
@@ -194,6 +207,8 @@ class VendorApi:
         method, act = _ENDPOINTS[call.endpoint]
         if call.method != method:
             raise VendorError(43001 if method == "GET" else 43002, f"require {method} method")
+        if call.room is not None and call.room.blocked_until_ms > self._sandbox.clock.now_ms():
+            raise VendorError(45009, "blocked for too many calls with bad parameters", "bad_calls_per_hour")
         if call.room is not None and call.endpoint not in _OUTSIDE_CALL_RATE:
             over = call.room.call_rate(call.endpoint).over(self._sandbox.clock.now_ms())
             if over:
@@ -215,6 +230,15 @@ class VendorApi:
             request.transport.abort()
             return web.Response()  # goes nowhere: the connection is gone
         return web.Response(body=b'{"errcode":0,"errmsg":', content_type="application/json", charset="utf-8")
+
+    def _count_mistake(self, endpoint: str, room: Room, error: VendorError) -> None:
+        """Count a limit, and block a company that calls with bad parameters again and again."""
+        if error.limit:
+            room.violate(f"{endpoint}:{error.limit}")
+        now_ms = self._sandbox.clock.now_ms()
+        is_bad = error.errcode in _BAD_PARAMETERS and room.channel.kind == "wecom_app"
+        if is_bad and room.bad_calls.over(now_ms):
+            room.blocked_until_ms = now_ms + _BLOCK_MS
 
     def _count(self, call: VendorCall, errcode: int) -> None:
         if call.room is not None:

@@ -33,20 +33,24 @@ class MediaStore:
     """Holds media in memory, the oldest leaving when there are too many."""
 
     def __init__(self) -> None:
-        self._served: dict[str, tuple[bytes, int]] = {}
+        self._served: dict[str, tuple[str, bytes, int]] = {}
         self._uploaded: dict[str, Medium] = {}
 
-    def serve(self, encrypted: bytes, at_ms: int) -> str:
+    def serve(self, channel: str, encrypted: bytes, at_ms: int) -> str:
         """Keep what a bot may fetch for 5 minutes and return the last part of its address."""
         name = secrets.token_urlsafe(24)
-        self._served[name] = (encrypted, at_ms + _SERVED_FOR_MS)
+        self._served[name] = (channel, encrypted, at_ms + _SERVED_FOR_MS)
         _trim(self._served)
         return name
 
     def fetch(self, name: str, at_ms: int) -> bytes | None:
         """Return what stands behind an address, None when it is over or never was."""
-        encrypted, until_ms = self._served.get(name, (b"", 0))
+        _, encrypted, until_ms = self._served.get(name, ("", b"", 0))
         return encrypted if at_ms < until_ms else None
+
+    def owner(self, name: str) -> str:
+        """Return the channel whose bot was given an address, "" for none."""
+        return self._served[name][0] if name in self._served else ""
 
     def upload(self, channel: str, kind: str, filename: str, blob: bytes, at_ms: int) -> str:
         """Keep an upload for 3 days and return its media id."""
@@ -63,6 +67,6 @@ class MediaStore:
         return medium
 
 
-def _trim(kept: dict[str, object] | dict[str, tuple[bytes, int]] | dict[str, Medium]) -> None:
+def _trim(kept: dict[str, tuple[str, bytes, int]] | dict[str, Medium]) -> None:
     while len(kept) > _KEPT_COUNT:
         del kept[next(iter(kept))]

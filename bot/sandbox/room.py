@@ -18,6 +18,7 @@ from bot.sandbox.limits import (
     Window,
     app_group_member_rate,
     app_group_rate,
+    bad_call_rate,
     bot_rate,
     call_rate,
     daily_rate,
@@ -224,6 +225,8 @@ class Room:
         self.robot_rate = robot_rate()
         self.app_group_rate = app_group_rate()
         self.new_groups = daily_rate(_NEW_GROUPS_PER_DAY)
+        self.bad_calls = bad_call_rate()
+        self.blocked_until_ms = 0
         self.call_rates: dict[str, Rate] = {}
         self._person_times: Rate | None = None
         self._ids = ids

@@ -6,8 +6,11 @@ import asyncio
 import itertools
 import secrets
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from bot.clock import Clock, SystemClock, to_ms
 from bot.errors import RefusedError
@@ -337,17 +340,23 @@ class Sandbox:
         """Return the callback of any inner XML, signed and encrypted as the channel demands."""
         return self._courier.seal(self.room(channel), inner, user_id)
 
-    def open_answer(self, channel: str, body: bytes) -> str:
-        """Return the inner XML of a passive answer, "" for an acknowledgement.
+    def open_answer(self, channel: str, body: bytes, *, nonce: str = "") -> str:
+        """Return the inner XML or JSON of an answer in a callback's response, "" for an acknowledgement.
+
+        `nonce` is that of the callback (`wire.Callback.nonce`), which an AI bot must repeat.
 
         Raises:
             UndecodableAnswerError: the vendor could not use it.
         """
-        return wire.open_answer(self.room(channel).channel, body)
+        where = self.room(channel).channel
+        if where.kind != "wecom_aibot":
+            return wire.open_answer(where, body)
+        opened = wire.open_bot_answer(where, body, nonce)
+        return "" if opened is None else orjson.dumps(opened).decode()
 
     async def send_raw(self, channel: str, query: str, body: bytes) -> RawAnswer:
         """Post any bytes to the channel's callback address, once; `channel` may be an unknown one."""
-        return await self._courier.post(channel, query, body)
+        return await self._courier.post(channel, query, body, json=channel in self.desks)
 
     async def verify(self, channel: str) -> Verification:
         """Test the callback address as the vendor does when an administrator saves it.
@@ -407,6 +416,22 @@ class Sandbox:
             if (found := room.find(entry_id)) is not None:
                 return found
         raise RefusedError(f"there is no line {entry_id}")
+
+    def violations(self) -> Counter[str]:
+        """Return the documented limits that the bot exceeded so far, over all channels; see `Room`."""
+        for name, desk in self.desks.items():
+            if self.rooms[name].channel.mode == "long_connection":
+                desk.sweep()
+        return sum((room.violations for room in self.rooms.values()), Counter())
+
+    def exercised(self) -> dict[str, dict[int, int]]:
+        """Return how often the bot was answered what: endpoint or command → errcode → times."""
+        told: dict[str, dict[int, int]] = {}
+        for room in self.rooms.values():
+            for (endpoint, errcode), count in room.errcodes.items():
+                codes = told.setdefault(endpoint, {})
+                codes[errcode] = codes.get(errcode, 0) + count
+        return {endpoint: dict(sorted(codes.items())) for endpoint, codes in sorted(told.items())}
 
     def inbox(self, channel: str, user_id: str = "", *, group: str = "") -> tuple[Entry, ...]:
         """Return what reached a person, or a group, not as the answer to a callback, oldest first."""

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from wechatpy.crypto.base import WeChatCipher
 from wechatpy.crypto.pkcs7 import PKCS7Encoder
+from wechatpy.enterprise.crypto import WeChatCrypto
 
 from bot.errors import RefusedError
+from bot.sandbox import wire
 from bot.sandbox.channel import SandboxChannel
 from bot.sandbox.courier import Settings
 from bot.sandbox.faults import Fault
@@ -328,6 +334,48 @@ async def test_a_message_in_a_group_of_an_app_reaches_people_only(sandbox: Sandb
     assert (await sandbox.say("app", "ana", "hi", group=GROUP)).status == "unseen"
     with pytest.raises(RefusedError, match="no group 'elsewhere'"):
         await sandbox.say("bot", "ana", "hi", group="elsewhere")
+
+
+async def test_a_callback_can_be_built_posted_and_its_answer_opened_by_hand(
+    sandbox: Sandbox, json_bot: JsonBot
+) -> None:
+    json_bot.answer = lambda _: stream("hi")
+    callback = sandbox.build_callback("bot", "ana", "签到", group=GROUP)
+
+    raw = await sandbox.send_raw("bot", callback.query, callback.body)
+
+    assert json.loads(sandbox.open_answer("bot", raw.body, nonce=callback.nonce)) == stream("hi")
+    assert sandbox.open_answer("bot", b"", nonce=callback.nonce) == ""
+
+
+async def test_a_picture_cannot_be_fetched_on_demand(sandbox: Sandbox, json_bot: JsonBot) -> None:
+    await sandbox.message("bot", "ana", "image")
+    sandbox.faults.add(Fault("bot", "aibot/media", http_status=502))
+    url = json_bot.messages[0]["image"]["url"]
+
+    async with aiohttp.ClientSession() as http:
+        statuses = []
+        for _ in range(2):
+            async with http.get(url) as response:
+                statuses.append(response.status)
+
+    assert statuses == [502, 200]
+    assert sandbox.exercised() == {"aibot/media": {0: 1}}
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
+def test_any_text_survives_the_json_cipher_with_an_empty_receiver(text: str) -> None:
+    callback = wire.seal(BOT, json.dumps({"text": text}), timestamp_s=1_790_000_000)
+    query = dict(parse_qsl(callback.query))
+
+    inner = WeChatCrypto(BOT.token, BOT.encoding_aes_key, "").decrypt_message(
+        {"Encrypt": json.loads(callback.body)["encrypt"]},
+        query["msg_signature"],
+        query["timestamp"],
+        query["nonce"],
+    )
+
+    assert json.loads(inner) == {"text": text}
 
 
 async def _post(http: aiohttp.ClientSession, url: str, body: object) -> dict[str, Any]:

@@ -130,6 +130,17 @@ async def test_answers_come_too_late(sandbox: Sandbox, bot: WireBot) -> None:
     }
 
 
+async def test_a_stream_left_unfinished_for_six_minutes_is_counted(sandbox: Sandbox, bot: WireBot) -> None:
+    req_id = await _hear(sandbox, bot)
+    await bot.ask("aibot_respond_msg", stream("…", finish=False), req_id)
+    assert sandbox.violations() == {}
+
+    sandbox.move_clock(6 * 60_000)
+
+    assert sandbox.violations() == {"stream:six_minutes": 1}
+    assert sandbox.transcript("bot", "ana")[-1].status == "unfinished"
+
+
 async def test_a_frame_sent_before_the_one_before_is_acknowledged_is_counted(
     sandbox: Sandbox, bot: WireBot
 ) -> None:

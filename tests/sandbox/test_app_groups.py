@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 
+from bot.clock import FixedClock
 from bot.sandbox.courier import Settings
 from bot.sandbox.faults import Fault
 from bot.sandbox.server import SandboxServer
-from tests.sandbox.conftest import ACCOUNT, APP
+from tests.sandbox.conftest import APP
 from tests.sandbox.echo_bot import EchoBot
 from tests.sandbox.test_vendor_api import Caller
 
@@ -32,7 +34,8 @@ CARD: dict[str, Any] = {
 @pytest.fixture
 async def server(bot: EchoBot) -> AsyncIterator[SandboxServer]:
     settings = Settings(company_accounts=1, repeat_pause_s=0.0)
-    async with SandboxServer([APP, ACCOUNT], callback_base=bot.base, settings=settings) as server:
+    clock = FixedClock(datetime(2026, 1, 2, 8, tzinfo=UTC))
+    async with SandboxServer([APP], callback_base=bot.base, settings=settings, clock=clock) as server:
         yield server
 
 
@@ -251,3 +254,27 @@ async def test_a_call_that_hangs_is_never_answered(caller: Caller, token: str, s
             await caller.app_send(token)
 
     assert [line.text for line in sandbox.inbox("app", "xiaoming")] == ["hi"]
+
+
+async def test_two_thousand_bad_calls_an_hour_block_the_company_for_an_hour(
+    caller: Caller, token: str, sandbox: Sandbox
+) -> None:
+    sandbox.room("app").bad_calls.over(sandbox.clock.now_ms(), 2000)
+
+    codes = [(await caller.app_send(token, agentid=1))["errcode"], (await caller.app_send(token))["errcode"]]
+    sandbox.move_clock(3_600_000)
+
+    assert codes == [40056, 45009]
+    assert (await caller.app_send(token))["errcode"] == 0
+    assert sandbox.violations() == {"message/send:bad_calls_per_hour": 1}
+
+
+async def test_every_call_and_its_error_code_is_counted(caller: Caller, token: str, sandbox: Sandbox) -> None:
+    await caller.app_send(token)
+    await caller.app_send(token, agentid=1)
+    await caller.app_send("other")
+    await _send(caller, token, "nowhere")
+
+    assert sandbox.exercised() == {
+        "appchat/send": {86003: 1}, "gettoken": {0: 1}, "message/send": {0: 1, 40056: 1},
+    }  # fmt: skip
