@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bot.sandbox.cards import title_of
 from bot.sandbox.wire import UndecodableAnswerError, parse
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ def read_active(kind: str, body: Mapping[str, Any]) -> Said:
     """Return what an active send says; `body` is the JSON object named after its type."""
     if kind in {"text", "markdown"}:
         return Said(kind, str(body.get("content", "")), dict(body))
+    if kind == "template_card":
+        return Said(kind, describe(kind, title_of(body)), dict(body))
     articles = body.get("articles")
     titles = [str(item.get("title", "")) for item in articles] if isinstance(articles, list) else []
     return Said(kind, describe(kind, _title(body), *titles), dict(body))

@@ -94,7 +94,8 @@ def _check_selections(card: Mapping[str, Any]) -> None:
         raise CardError(f"checkbox.option_list has 1 to {most}", "card_option_list")
     if card["card_type"] == "multiple_interaction" and not _list(card, "select_list"):
         raise CardError("select_list is empty", "card_select_list")
-    for select in _list(card, "select_list"):
+    selection = card.get("button_selection")
+    for select in [*_list(card, "select_list"), *([selection] if selection is not None else [])]:
         if not isinstance(select, Mapping) or not 1 <= len(_list(select, "option_list")) <= _OPTIONS:
             raise CardError(f"option_list has 1 to {_OPTIONS}", "card_option_list")
         if not select.get("question_key"):
@@ -167,9 +168,10 @@ def _check_button(card: Mapping[str, Any], button_key: str) -> None:
 
 def _options(card: Mapping[str, Any]) -> dict[str, list[str]]:
     questions = [*card.get("select_list", ())]
-    checkbox = card.get("checkbox")
-    if isinstance(checkbox, Mapping):
-        questions.append(checkbox)
+    # A vote's only question, and the one above the buttons of a card.
+    questions += [
+        card[name] for name in ("checkbox", "button_selection") if isinstance(card.get(name), Mapping)
+    ]
     return {
         str(question.get("question_key", "")): [
             str(option.get("id", "")) for option in question.get("option_list", ())

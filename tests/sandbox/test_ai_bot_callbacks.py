@@ -238,6 +238,64 @@ async def test_a_card_is_clicked_and_updated_for_the_one_who_clicked(
         await sandbox.click(card, "steal")
 
 
+@pytest.mark.parametrize(
+    "questions",
+    [
+        {
+            "card_type": "vote_interaction",
+            "checkbox": {
+                "question_key": "q",
+                "option_list": [{"id": "a", "text": "甲"}, {"id": "b", "text": "乙"}],
+            },
+            "submit_button": {"text": "提交", "key": "send"},
+        },
+        {
+            "card_type": "multiple_interaction",
+            "select_list": [{"question_key": "q", "option_list": [{"id": "a", "text": "甲"}]}],
+            "submit_button": {"text": "提交", "key": "send"},
+        },
+        {
+            "card_type": "button_interaction",
+            "button_selection": {"question_key": "q", "option_list": [{"id": "a", "text": "甲"}]},
+            "button_list": [{"text": "提交", "key": "send"}],
+        },
+    ],
+    ids=lambda card: card["card_type"],
+)
+async def test_what_was_chosen_on_a_card_comes_with_the_click(
+    questions: dict[str, Any], sandbox: Sandbox, json_bot: JsonBot
+) -> None:
+    card = {"main_title": {"title": "选一个"}, "task_id": "t-1", **questions}
+    json_bot.answer = lambda _: {"msgtype": "template_card", "template_card": card}
+    await sandbox.say("bot", "ana", "投票")
+    (line,) = sandbox.heard("bot", "ana")
+    json_bot.answer = lambda _: None
+
+    await sandbox.click(line, "send", selections={"q": ["a"]})
+
+    assert json_bot.heard[-1].said["event"]["template_card_event"]["selected_items"] == {
+        "selected_item": [{"question_key": "q", "option_ids": {"option_id": ["a"]}}]
+    }
+    with pytest.raises(RefusedError, match="no question 'q' with z"):
+        await sandbox.click(line, "send", selections={"q": ["z"]})
+
+
+async def test_a_card_comes_with_a_stream_once(sandbox: Sandbox, json_bot: JsonBot) -> None:
+    both = {"msgtype": "stream_with_template_card", "template_card": CARD}
+    states = iter([
+        {**both, **stream("算…", finish=False), "msgtype": "stream_with_template_card"},
+        {**both, **stream("算…", finish=False), "msgtype": "stream_with_template_card"},
+        stream("好了"),
+    ])  # fmt: skip
+    json_bot.answer = lambda _: next(states)
+
+    outcome = await sandbox.say("bot", "ana", "红包")
+
+    assert [part.kind for part in outcome.parts] == ["stream", "template_card"]
+    assert [line.kind for line in sandbox.heard("bot", "ana")] == ["stream", "template_card"]
+    assert sandbox.violations() == {"poll:one_card": 1}
+
+
 async def test_a_click_that_gets_no_answer_is_not_repeated(sandbox: Sandbox, json_bot: JsonBot) -> None:
     json_bot.answer = lambda _: {"msgtype": "template_card", "template_card": CARD}
     await sandbox.say("bot", "ana", "红包")
