@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 BOT = SandboxChannel("bot", "wecom_aibot", "", "aib-bot", "tokTEST3", AES_KEY, mode="callback")
 GROUP = "wrDEMO01"
-QUICK = Settings(repeat_pause_s=0.0, poll_interval_s=0.01, answer_timeout_s=1.0)
+QUICK = Settings(repeat_pause_s=0.0, poll_interval_s=0.01)
 
 
 @pytest.fixture
@@ -186,11 +187,13 @@ async def test_an_answer_sealed_otherwise_than_documented_is_not_opened(
     assert (await sandbox.say("bot", "ana", "hi")).status == "unavailable"
 
 
-async def test_no_answer_in_time_is_repeated_as_the_same_message(sandbox: Sandbox, json_bot: JsonBot) -> None:
+async def test_no_answer_in_time_is_repeated_as_the_same_message(json_bot: JsonBot) -> None:
     json_bot.behaviours = [HANG, 500]
     json_bot.answer = lambda _: stream("here")
+    impatient = replace(QUICK, answer_timeout_s=1.0)
 
-    outcome = await sandbox.say("bot", "ana", "hi")
+    async with SandboxServer([BOT], callback_base=json_bot.base, settings=impatient) as server:
+        outcome = await server.sandbox.say("bot", "ana", "hi")
 
     assert (outcome.text, outcome.attempts) == ("here", 3)
     assert len({message["msgid"] for message in json_bot.messages}) == 1

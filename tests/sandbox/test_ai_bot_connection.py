@@ -47,14 +47,17 @@ async def _hear(sandbox: Sandbox, bot: WireBot, text: str = "hi", group: str = "
     return str((await bot.next_callback())["headers"]["req_id"])
 
 
-async def test_a_message_comes_as_documented_and_is_answered_under_its_req_id(
-    sandbox: Sandbox, bot: WireBot
-) -> None:
-    saying = asyncio.create_task(sandbox.say("bot", "ana", "签到", group=GROUP))
-    frame = await bot.next_callback()
-    req_id = frame["headers"]["req_id"]
-
-    acks = [await bot.ask("aibot_respond_msg", stream(text, finish=text == "好"), req_id) for text in "算好"]
+async def test_a_message_comes_as_documented_and_is_answered_under_its_req_id() -> None:
+    async with SandboxServer([BOT]) as server, WireBot(server.api_base) as bot:
+        sandbox = server.sandbox
+        await bot.subscribe()
+        saying = asyncio.create_task(sandbox.say("bot", "ana", "签到", group=GROUP))
+        frame = await bot.next_callback()
+        req_id = frame["headers"]["req_id"]
+        acks = [
+            await bot.ask("aibot_respond_msg", stream(text, finish=text == "好"), req_id) for text in "算好"
+        ]
+        outcome = await saying
 
     assert frame["cmd"] == "aibot_msg_callback"
     body = frame["body"]
@@ -62,8 +65,8 @@ async def test_a_message_comes_as_documented_and_is_answered_under_its_req_id(
     assert (body["from"], body["text"]) == ({"userid": "ana"}, {"content": "@活群 签到"})
     assert "response_url" not in body
     assert acks == [{"headers": {"req_id": req_id}, "errcode": 0, "errmsg": "ok"}] * 2
-    assert (await saying).text == "好"
-    assert sandbox.room("bot").violations == {}
+    assert outcome.text == "好"
+    assert sandbox.violations() == {}
 
 
 async def test_ping_is_acknowledged(bot: WireBot) -> None:
@@ -141,15 +144,16 @@ async def test_a_stream_left_unfinished_for_six_minutes_is_counted(sandbox: Sand
     assert sandbox.transcript("bot", "ana")[-1].status == "unfinished"
 
 
-async def test_a_frame_sent_before_the_one_before_is_acknowledged_is_counted(
-    sandbox: Sandbox, bot: WireBot
-) -> None:
-    req_id = await _hear(sandbox, bot)
+async def test_a_frame_sent_before_the_one_before_is_acknowledged_is_counted() -> None:
+    settings = Settings(ack_delay_s=0.3, answer_patience_s=0.1)
+    async with SandboxServer([BOT], settings=settings) as server, WireBot(server.api_base) as bot:
+        await bot.subscribe()
+        req_id = await _hear(server.sandbox, bot)
+        both = [bot.send("aibot_respond_msg", stream(text, finish=text == "b"), req_id) for text in "ab"]
+        await asyncio.gather(*both)
+        violations = server.sandbox.violations()
 
-    both = [bot.send("aibot_respond_msg", stream(text, finish=text == "b"), req_id) for text in "ab"]
-    await asyncio.gather(*both)
-
-    assert sandbox.room("bot").violations == {"aibot_respond_msg:overlap": 1}
+    assert violations == {"aibot_respond_msg:overlap": 1}
 
 
 @pytest.mark.parametrize(
@@ -361,7 +365,9 @@ async def test_faults_spoil_acknowledgements(sandbox: Sandbox, bot: WireBot) -> 
     assert codes == [-1, -1]
     assert len(sandbox.heard("bot", "ana")) == 1
     sandbox.faults.add(Fault("bot", "aibot_respond_msg", hang=True))
-    assert not bot.send("aibot_respond_msg", stream("x", stream_id="s3"), req_id).done()
+    hanging = bot.send("aibot_respond_msg", stream("x", stream_id="s3"), req_id)
+    await bot.ask("ping")
+    assert not hanging.done()
     sandbox.faults.add(Fault("bot", "ping", drop=True))
     bot.send("ping")
     await asyncio.wait_for(bot.closed.wait(), 5)
