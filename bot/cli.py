@@ -60,7 +60,7 @@ class Cli:
                 ("check", self._check, (_channels_option,)),
                 ("verify", self._verify, (_json_option,)),
                 ("rebuild", self._rebuild, (_json_option,)),
-                ("sandbox", self._sandbox, ()),
+                ("sandbox", self._sandbox, _play_options),
             )
         }
         for command in commands.values():
@@ -124,11 +124,19 @@ class Cli:
 
         sys.exit(run_rebuild(load_config(path, os.environ), as_json=as_json, echo=click.echo))
 
-    def _sandbox(self, path: Path) -> None:
-        """Chat with the running server in the terminal, through its sandbox."""
-        from bot.tools import run_sandbox  # noqa: PLC0415
+    def _sandbox(
+        self, path: Path, *, play: Sequence[str], channels: Sequence[str], faults: str, api_token: str
+    ) -> None:
+        """Chat with the running server in the terminal, through its sandbox; or play scenarios there."""
+        from bot.tools import PlayOrder, run_play, run_sandbox  # noqa: PLC0415
 
-        sys.exit(run_sandbox(load_config(path, os.environ)))
+        config = load_config(path, os.environ)
+        if not play:
+            if channels or faults:
+                raise click.UsageError("--channel and --faults go with --play")
+            sys.exit(run_sandbox(config))
+        names = tuple(name for name in faults.split(",") if name)
+        sys.exit(run_play(config, PlayOrder(tuple(play), tuple(channels), names, api_token), echo=click.echo))
 
     def _token_group(self) -> click.Group:
         from bot.token_commands import token_group  # noqa: PLC0415
@@ -188,4 +196,15 @@ _config_option = click.option(
 _channels_option = click.option(
     "--channels", is_flag=True, help="Also say what each channel can do and cannot do."
 )
+_play_options = (
+    click.option(
+        "--play", multiple=True, metavar="FILE", help="Play a scenario: a file, a folder, a shipped one, all."
+    ),
+    click.option("--channel", "channels", multiple=True, metavar="NAME", help="Play on this channel only."),
+    click.option("--faults", default="", metavar="NAME,…", help="What goes wrong before each act."),
+    click.option(
+        "--token", "api_token", default="", envvar="HUOQUN_TOKEN", metavar="TOKEN",
+        help="Token of the API, for steps that look at deliveries (or HUOQUN_TOKEN).",
+    ),
+)  # fmt: skip
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print data as JSON.")

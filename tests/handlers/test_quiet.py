@@ -99,4 +99,4 @@ async def test_at_night_a_question_is_answered_and_nothing_else_is_said(chat: Fa
     assert (await chat.say("alice", "积分") or "").startswith("你现在有 0 积分")
     chat.pass_time(timedelta(hours=9))
     await chat.deliver()
-    assert chat.transcript[-1] == (BOT, "今晚开奖")
+    assert chat.transcript[-1][1] == "今晚开奖"
