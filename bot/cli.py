@@ -1,4 +1,4 @@
-"""The command line: serve (the default), worker, check, verify, rebuild, token, sandbox.
+"""The command line: serve (the default), worker, check, doctor, verify, rebuild, token, sandbox.
 
 `--config` may stand before or after the command. Every command works with the server running or stopped.
 Exit codes: 0 well, 1 the thing checked is wrong, 2 usage or configuration.
@@ -60,6 +60,7 @@ class Cli:
                 ("check", self._check, (_channels_option,)),
                 ("verify", self._verify, (_json_option,)),
                 ("rebuild", self._rebuild, (_json_option,)),
+                ("doctor", self._doctor, (_json_option,)),
                 ("sandbox", self._sandbox, _play_options),
             )
         }
@@ -123,6 +124,12 @@ class Cli:
         from bot.tools import run_rebuild  # noqa: PLC0415
 
         sys.exit(run_rebuild(load_config(path, os.environ), as_json=as_json, echo=click.echo))
+
+    def _doctor(self, path: Path, *, as_json: bool) -> None:
+        """Examine tokens, callbacks, permissions, clocks and stores; name cause and cure of every fault."""
+        from bot.tools import run_doctor_here  # noqa: PLC0415
+
+        sys.exit(run_doctor_here(load_config(path, os.environ), as_json=as_json, echo=click.echo))
 
     def _sandbox(
         self, path: Path, *, play: Sequence[str], channels: Sequence[str], faults: str, api_token: str

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from bot.clock import SystemClock
 from bot.communities import Communities
 from bot.config import Config, resolve_communities
+from bot.doctor.examination import Places, run_doctor
 from bot.errors import RefusedError
 from bot.logs import configure_logs
 from bot.sandbox.player import play
@@ -92,6 +93,17 @@ def run_rebuild(config: Config, *, as_json: bool, echo: Echo) -> int:
         for member in done.busy:
             echo(f"{member}: never stood still, run rebuild again")
     return WRONG if done.busy else WELL
+
+
+def run_doctor_here(config: Config, *, as_json: bool, echo: Echo) -> int:
+    """Examine this deployment from outside in, print what is found, and return the exit code."""
+    storage = config.storage
+    places = Places(
+        redis_url="" if storage.redis.embedded else storage.redis.get_secret_value(),
+        database_url=database_url(config),
+        own_address=_own_address(config) if config.server.port else "",
+    )
+    return run_doctor(config, places, as_json=as_json, echo=echo)
 
 
 def run_sandbox(config: Config) -> int:

@@ -33,7 +33,7 @@ async def join(ctx: Context) -> Reply:
 
 
 @router.on(FeedbackGiven)
-async def listen(ctx: Context) -> None:  # noqa: ARG001 - only that it arrives
+async def listen(ctx: Context) -> None:
     """Take a judgement without an answer, as the platform demands."""
 
 

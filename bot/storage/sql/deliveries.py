@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import func, select, tuple_
 
 from bot.storage.sql.pages import Page, check_limit, decode_cursor, paged
 from bot.storage.sql.tables import deliveries
@@ -122,6 +122,17 @@ class DeliveryHistory:
         """Return those of a few deliveries that are on their way."""
         query = select(_COLUMNS.id).where(_COLUMNS.id.in_(ids), _COLUMNS.state == "queued")
         return {row.id for row in await self._database.fetch(query)}
+
+    async def count_dead(self, since_ms: int) -> tuple[tuple[str, int], ...]:
+        """Return (reason, how many) of deliveries that died since `since_ms`, the commonest first."""
+        count = func.count()
+        query = (
+            select(_COLUMNS.reason, count)
+            .where(_COLUMNS.state == "dead", _COLUMNS.updated_at_ms >= since_ms)
+            .group_by(_COLUMNS.reason)
+            .order_by(count.desc(), _COLUMNS.reason)
+        )
+        return tuple((reason, number) for reason, number in await self._database.fetch(query))
 
     async def get(self, delivery_id: str) -> Delivery | None:
         """Return the delivery of that id, None when it is unknown or not drained yet."""
