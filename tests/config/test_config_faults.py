@@ -98,8 +98,9 @@ def test_an_unknown_kind_is_answered_with_all_kinds_and_the_rest_of_the_channel_
         cures["channels[0].kind"]
         == "valid: wecom_app, wecom_aibot, wecom_robot, wechat_oa; did you mean wecom_app?"
     )
-    assert cures["channels[1].kind"] == "valid: wecom_app, wechat_oa"
-    assert cures["channels[2].kind"] == "write kind: and its value, one of wecom_app, wechat_oa"
+    assert cures["channels[1].kind"] == "valid: wecom_app, wecom_aibot, wecom_robot, wechat_oa"
+    kinds = "wecom_app, wecom_aibot, wecom_robot, wechat_oa"
+    assert cures["channels[2].kind"] == f"write kind: and its value, one of {kinds}"
     assert {"channels[0].corp_id", "channels[0].token"} <= cures.keys()
 
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_demo_configuration_loads_without_any_environment() -> None:
     config = load_config(ROOT / "config.yaml", {})
-    assert [channel.name for channel in config.channels] == ["app", "oa"]
+    assert [channel.name for channel in config.channels] == ["app", "oa", "bot", "link", "robot"]
     assert config.channels[0].api_base == "http://127.0.0.1:8080"
     assert config.sandbox.enabled
     assert [community.id for community in resolve_communities(config)] == ["milk"]

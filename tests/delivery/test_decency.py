@@ -217,6 +217,7 @@ def test_hours_that_are_always_quiet_never_end() -> None:
 async def test_a_member_gets_so_many_a_day_and_a_group_too_over_all_features(
     process: Process, vendor: FakeVendor
 ) -> None:
+    vendor.chats["g"] = {"chatid": "g", "userlist": ["ana"]}
     await ask_for(process, *(replace(unasked(f"m{n}"), feature=f"f{n}") for n in range(3)))
     await ask_for(process, *(unasked(f"g{n}", group_id="g") for n in range(2)))
     await ask_for(process, unasked("other", user_id="liwei"), delivery("answer", "answer"))

@@ -133,15 +133,16 @@ async def test_a_group_of_unknown_size_counts_as_two_hundred_persons(
     group = replace(WECOM_APP_GROUP, rates=(rate,))
     monkeypatch.setitem(ABILITIES, "app", replace(channel_abilities("wecom_app"), group=group))
     for number in range(3):
+        vendor.chats[f"g{number}"] = {"chatid": f"g{number}", "userlist": []}
         new = replace(delivery(f"d{number}", "x", user_id=""), group_id=f"g{number}")
         assert await process.deliveries.create(new, process.clock.now_ms())
 
     await process.sender.run_once()
-    assert len(vendor.received) == 2
+    assert len(vendor.to_groups) == 2
 
     process.clock.move(timedelta(seconds=67))
     await process.sender.run_once()
-    assert len(vendor.received) == 3
+    assert len(vendor.to_groups) == 3
 
 
 async def test_nobody_starves_behind_one_who_has_much_to_hear(

@@ -95,7 +95,7 @@ def test_one_code_means_different_things_in_different_calls() -> None:
         ("wecom_robot", "cgi-bin/webhook/send", 45033, "errcode_45033", False, False),
         ("wecom_robot", "cgi-bin/webhook/send", 40123, "errcode_40123", True, True),
         ("wecom_aibot", "aibot_send_msg", 45009, "errcode_45009", False, False),
-        ("wecom_aibot", "aibot_respond_msg", 846605, "errcode_846605", True, True),
+        ("wecom_aibot", "aibot_respond_msg", 846605, "errcode_846605", False, True),
         ("wecom_aibot", "aibot_send_msg", 853006, "errcode_853006", False, False),
         ("wecom_aibot", "aibot_send_msg", 45011, "errcode_45011", False, True),
         ("wechat_oa", "cgi-bin/message/custom/send", 45015, "errcode_45015", True, True),

@@ -21,7 +21,7 @@ async def slow(ctx: Context) -> Reply:
 @router.command("拼团")
 async def offer(ctx: Context) -> Reply:
     """Answer with a card that has buttons."""
-    return Reply((_card("参加拼团", ctx.event.event_id),))
+    return Reply((_card("参加拼团", ctx.event.id),))
 
 
 @router.on(CardClicked)

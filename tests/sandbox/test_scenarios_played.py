@@ -61,7 +61,7 @@ def _tree(port: int) -> dict[str, Any]:
     base = f"http://127.0.0.1:{port}"
     common = {"token": "stageToken", "encoding_aes_key": AES_KEY, "api_base": base}
     app = {**common, "kind": "wecom_app", "corp_id": "ww0000000000stage0"}
-    channels = [
+    channels: list[dict[str, Any]] = [
         {**app, "name": "app", "agent_id": 1000002, "secret": "stage-secret"},
         {**app, "name": "mute", "agent_id": 1000003, "secret": ""},
         {
@@ -74,7 +74,7 @@ def _tree(port: int) -> dict[str, Any]:
             "secret": "stage-secret-of-the-bot", "api_base": base, "ws_base": f"ws://127.0.0.1:{port}",
         },
     ]  # fmt: skip
-    names = [channel["name"] for channel in channels]
+    names = [str(channel["name"]) for channel in channels]
     community = {
         "id": "stage",
         "name": "剧社",
