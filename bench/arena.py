@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from array import array
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,7 @@ from bench.cores import busy, pin
 from bench.load import Heard, Load
 from bench.process import ServerProcess
 from bench.product import LiveState
+from bench.send_rate import queue_deliveries
 from bench.sizes import SEED, Sizes
 from bench.workload import Workload
 
@@ -113,6 +115,18 @@ class Arena:
                 scores = self._end(entry, heard)
                 together = scores.latencies_s.get(level, array("d")) + heard.latencies_s
                 scores.latencies_s[level] = array("d", sorted(together))
+
+    def while_sending(self, entry: Entry, like: str, deliveries: int, turn: int) -> None:
+        """Measure an entry at half the throughput of `like` while `deliveries` leave."""
+        sizes, level = self._sizes, LOAD_LEVELS[0]
+        load = self._begin(entry)
+        assert entry.server.state is not None, "it has a Redis to queue them in"
+        asyncio.run(queue_deliveries(entry.server.state.url, deliveries))
+        rate, seed = level * self.scores[like].rate, f"{SEED} {entry.key} {turn}"
+        heard = load.open_loop(sizes.connections, rate, 0.0, sizes.latency_s, seed)
+        scores = self._end(entry, heard)
+        together = scores.latencies_s.get(level, array("d")) + heard.latencies_s
+        scores.latencies_s[level] = array("d", sorted(together))
 
     def probe(self, entry: Entry, seconds: float) -> float:
         """Measure an entry briefly, for the mean size of its answers; return bytes."""

@@ -14,11 +14,12 @@ from bench.load import warm_up
 from bench.process import ServerProcess
 from bench.product import COUNTED, LiveState, Product, prepare
 from bench.sizes import Sizes
-from bench.workload import WECHAT, WECOM, Workload, make_chat, make_check_ins, make_rules
+from bench.workload import AIBOT, WECHAT, WECOM, Workload, make_chat, make_check_ins, make_rules
 from bot.storage.redis.embedded import EmbeddedRedis
 
 FLOOR, FLOOR_UVLOOP, SINK = "floor", "floor_uvloop", "sink"
 WECHATPY, WECHATPY_SHARED, WEROBOT = "wechatpy", "wechatpy_shared", "werobot"
+AI_BOT, SENDING = "ai_bot", "sending"
 SHARED, ALWAYS, CHECK_IN, CHECK_IN_ALWAYS = "shared", "always", "check_in", "check_in_always"
 
 
@@ -54,6 +55,7 @@ class Contest:
     weights: dict[str, Weights] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     products: dict[str, Product] = field(default_factory=dict)
+    vendor: ServerProcess | None = None
 
     def add_products(self, chats: Mapping[int, Workload], check_ins: Workload) -> None:
         """Start the product once per number of rules, and once with appendfsync always."""
@@ -64,6 +66,9 @@ class Contest:
             if count == compared:
                 self._enter(SHARED, server, chat, store_core=self.cores.server)
                 self._enter(CHECK_IN, server, check_ins)
+                rules = make_rules(count)
+                self._enter(AI_BOT, server, make_chat(AIBOT, rules, self.sizes.callbacks, self.sizes.members))
+                self._enter(SENDING, server, chat)
         always = self._product(ALWAYS, compared, appendfsync="always")
         self._enter(ALWAYS, always, chats[compared])
         self._enter(CHECK_IN_ALWAYS, always, check_ins)
@@ -101,7 +106,7 @@ class Contest:
         counts, compared = self.sizes.rule_counts, self.sizes.compared_rules
         order = [FLOOR_UVLOOP, *(rules_key(count) for count in counts if count < compared)]
         order += [FLOOR, *(rules_key(count) for count in counts if count >= compared)]
-        order += [SHARED, ALWAYS, CHECK_IN, CHECK_IN_ALWAYS, WECHATPY, WECHATPY_SHARED, WEROBOT, SINK]
+        order += [AI_BOT, SHARED, ALWAYS, CHECK_IN, CHECK_IN_ALWAYS, WECHATPY, WECHATPY_SHARED, WEROBOT, SINK]
         return [self.entries[key] for key in order if key in self.entries]
 
     def weigh_again(self) -> None:
@@ -117,13 +122,21 @@ class Contest:
 
     def _product(self, key: str, rules: int, appendfsync: str = "everysec") -> Server:
         folder = self.folder / key
-        prepare(folder, make_rules(rules), appendfsync=appendfsync)
+        prepare(folder, make_rules(rules), appendfsync=appendfsync, vendor=self._vendor())
         product = Product.start(folder, self.cores)
         self.stack.callback(product.stop)
         self.products[key] = product
         self.weights[key] = Weights(product.process.memory())
         product.process.pause()
         return Server(product.process, self._state(product.redis_url, COUNTED), product.store_pid)
+
+    def _vendor(self) -> str:
+        """Return the address of the vendor that accepts everything; it works on the load's core."""
+        if self.vendor is None:
+            arguments = ("-m", "bench.servers.vendor")
+            self.vendor = ServerProcess.start(arguments, self.cores.load, self.folder / "vendor.log")
+            self.stack.callback(self.vendor.stop)
+        return f"http://127.0.0.1:{self.vendor.port}"
 
     def _rival(self, key: str, module: str, *arguments: str) -> ServerProcess:
         process = ServerProcess.start(

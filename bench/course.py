@@ -11,10 +11,10 @@ from pathlib import Path
 
 from bench.apart import measure_apart
 from bench.arena import Arena
-from bench.contest import FLOOR, WECHATPY, Contest, make_workloads, rules_key
+from bench.contest import FLOOR, SENDING, WECHATPY, Contest, make_workloads, rules_key
 from bench.cores import Cores, machine
 from bench.product import Product, prepare
-from bench.results import Drained, GrowthRow, Results, StartUp
+from bench.results import Drained, GrowthRow, Results, Sent, StartUp
 from bench.sizes import SEED, Sizes
 
 _PROBE_S = 0.3
@@ -30,6 +30,7 @@ class _Apart:
     seen_bytes: float
     answer_bytes: float
     drained: Drained
+    sent: Sent
 
 
 def run(sizes: Sizes, cores: Cores) -> Results:
@@ -64,6 +65,7 @@ def run(sizes: Sizes, cores: Cores) -> Results:
         seen_bytes=apart.seen_bytes,
         answer_bytes=apart.answer_bytes,
         drained=apart.drained,
+        sent=apart.sent,
     )
 
 
@@ -100,6 +102,7 @@ def _measure(contest: Contest) -> None:
     for turn in range(sizes.latency_turns):
         _say(f"latency, turn {turn + 1} of {sizes.latency_turns}")
         arena.latency(compared, turn)
+        arena.while_sending(entries[SENDING], rules_key(sizes.compared_rules), sizes.deliveries, turn)
 
 
 def _measure_apart(sizes: Sizes, cores: Cores) -> _Apart:
@@ -116,6 +119,7 @@ def _measure_apart(sizes: Sizes, cores: Cores) -> _Apart:
     )
     footprint = measure_apart("footprint", core, **store, seen=sizes.seen_events, kept=sizes.kept_answers)
     drained = measure_apart("drain_rate", core, **store, check_ins=sizes.drained_check_ins)
+    sent = measure_apart("send_rate", core, **store, deliveries=sizes.deliveries)
     return _Apart(
         index_s=index["seconds"],
         members=[GrowthRow(**row) for row in growth["members"]],
@@ -123,6 +127,7 @@ def _measure_apart(sizes: Sizes, cores: Cores) -> _Apart:
         seen_bytes=footprint["seen_bytes"],
         answer_bytes=footprint["answer_bytes"],
         drained=Drained(**drained),
+        sent=Sent(**sent),
     )
 
 

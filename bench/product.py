@@ -12,7 +12,7 @@ from redis import Redis
 
 from bench.cores import Cores, Memory, memory_of, pin
 from bench.process import ServerProcess
-from bench.workload import WECHAT, WECOM
+from bench.workload import AIBOT, WECHAT, WECOM
 from bot.clock import SystemClock
 from bot.model import KeywordRule
 from bot.storage.redis.data_dir import StoreFiles, read_pid
@@ -23,10 +23,15 @@ COMMUNITY = "milk"
 COUNTED = "hq:{s*}:day:*"  # the counters of the members' days, one hash each
 
 
-def prepare(folder: Path, rules: Sequence[KeywordRule], *, appendfsync: str = "everysec") -> None:
-    """Write the configuration into `folder`, and the rules into its database."""
+def prepare(
+    folder: Path, rules: Sequence[KeywordRule], *, appendfsync: str = "everysec", vendor: str = ""
+) -> None:
+    """Write the configuration into `folder`, and the rules into its database.
+
+    `vendor` is where sends go; empty is the real address, to which nothing is sent.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(_configuration(appendfsync), allow_unicode=True, sort_keys=False)
+    text = yaml.safe_dump(_configuration(appendfsync, vendor), allow_unicode=True, sort_keys=False)
     (folder / "config.yaml").write_text(text, encoding="utf-8")
     data_dir = folder / "data"
     if rules:
@@ -42,8 +47,10 @@ async def _load(data_dir: Path, rules: Sequence[KeywordRule]) -> None:
         await database.close()
 
 
-def _configuration(appendfsync: str) -> dict[str, object]:
-    common = {"secret": "benchSecret"}
+def _configuration(appendfsync: str, vendor: str) -> dict[str, object]:
+    common: dict[str, object] = {"secret": "benchSecret"}
+    if vendor:
+        common |= {"api_base": vendor, "limits": {"per_minute": 1_000_000, "per_hour": 10_000_000}}
     wecom = {
         "name": WECOM.name, "kind": WECOM.kind, "corp_id": WECOM.receiver_id, "agent_id": WECOM.agent_id,
         "token": WECOM.token, "encoding_aes_key": WECOM.encoding_aes_key, **common,
@@ -53,13 +60,19 @@ def _configuration(appendfsync: str) -> dict[str, object]:
         "original_id": WECHAT.account_id, "mode": WECHAT.mode,
         "token": WECHAT.token, "encoding_aes_key": WECHAT.encoding_aes_key, **common,
     }  # fmt: skip
+    aibot = {
+        "name": AIBOT.name, "kind": AIBOT.kind, "mode": AIBOT.mode, "token": AIBOT.token,
+        "encoding_aes_key": AIBOT.encoding_aes_key,
+    }  # fmt: skip
     return {
         # 500 members send what a town does: the limit per member must not answer in the rules' place.
         "server": {"port": 0, "member_rate_per_min": 1_000_000, "log_level": "info"},
         "storage": {"data_dir": "data", "appendfsync": appendfsync},
         "sandbox": {"enabled": False},
-        "channels": [wecom, wechat],
-        "communities": [{"id": COMMUNITY, "name": "鲜奶社群", "channels": [WECOM.name, WECHAT.name]}],
+        "channels": [wecom, wechat, aibot],
+        "communities": [
+            {"id": COMMUNITY, "name": "鲜奶社群", "channels": [WECOM.name, WECHAT.name, AIBOT.name]}
+        ],
     }
 
 
@@ -103,6 +116,7 @@ class LiveState:
 
     def __init__(self, url: str, counted: str) -> None:
         """Look at the Redis at `url`; `counted` is the pattern of its message counters."""
+        self.url = url
         self._redis = Redis.from_url(url, protocol=2)
         self._counted = counted
 

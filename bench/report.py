@@ -9,11 +9,13 @@ from statistics import median
 
 from bench.arena import LOAD_LEVELS, Scores
 from bench.contest import (
+    AI_BOT,
     ALWAYS,
     CHECK_IN,
     CHECK_IN_ALWAYS,
     FLOOR,
     FLOOR_UVLOOP,
+    SENDING,
     SHARED,
     SINK,
     WECHATPY,
@@ -57,11 +59,13 @@ def rows_of(results: Results) -> list[Row]:
         *_throughput(results),
         *_comparisons(results),
         *_latency(results),
+        _while_sending(results),
         *_memory(results),
         *_start_up(results),
         *_growth("members", results.members),
         *_growth("groups", results.groups),
         *_stores(results),
+        _sending(results),
         _correctness(results),
     ]
 
@@ -114,6 +118,7 @@ def _throughput(results: Results) -> Iterable[Row]:
         target = 0.60 if count == compared else None
         yield _rate(results, rules_key(count), f"**Huoqun, {_number(count)} rules**", at_least=target)
     here = f"Huoqun, {_number(compared)} rules"
+    yield _rate(results, AI_BOT, f"Huoqun, AI bot in a group (JSON), {_number(compared)} rules")
     yield _rate(results, SHARED, f"{here}, Redis on the server's core too")
     yield _rate(results, ALWAYS, f"{here}, `appendfsync always`")
     yield _rate(results, CHECK_IN, "Huoqun, check-ins (签到): three round trips, ledger, drain")
@@ -189,6 +194,26 @@ def _latency(results: Results) -> Iterable[Row]:
                 ratios[1] <= 2 if asked else None,
                 _milliseconds(own),
             )
+
+
+def _while_sending(results: Results) -> Row:
+    level, key = LOAD_LEVELS[0], rules_key(results.sizes.compared_rules)
+    own, alone = (_percentiles(results.scores[one], level) for one in (SENDING, key))
+    return Row(
+        f"p50 / p99 / p99.9 of Huoqun at {level:.0%} while {_number(results.sizes.deliveries)} messages leave ÷ "
+        "without",
+        " / ".join(_ratio(one / other) for one, other in zip(own, alone, strict=True)),
+        absolute=_milliseconds(own),
+    )
+
+
+def _sending(results: Results) -> Row:
+    sent = results.sent
+    return Row(
+        f"{_number(sent.sent)} deliveries to 100 people: messages/s ÷ bare aiohttp calls/s",
+        _ratio(sent.bare_seconds / sent.seconds),
+        absolute=f"{sent.sent / sent.seconds:,.0f}/s, bare {sent.sent / sent.bare_seconds:,.0f}/s",
+    )
 
 
 def _percentiles(scores: Scores, level: float) -> list[float]:

@@ -40,6 +40,15 @@ class Drained:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """Deliveries that left, the seconds they took, and the seconds of as many bare calls."""
+
+    sent: int
+    seconds: float
+    bare_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """Everything of one run.
 
@@ -60,6 +69,7 @@ class Results:
     seen_bytes: float
     answer_bytes: float
     drained: Drained
+    sent: Sent
 
     @property
     def faults(self) -> list[str]:

@@ -30,6 +30,7 @@ class Sizes:
         seen_events: Events over which the memory of a remembered id is measured.
         kept_answers: Events over which the memory of a kept answer is measured.
         drained_check_ins: Check-ins whose outbox entries are drained.
+        deliveries: Messages that are sent.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Sizes:
     seen_events: int
     kept_answers: int
     drained_check_ins: int
+    deliveries: int
 
 
 FULL = Sizes(
@@ -69,6 +71,7 @@ FULL = Sizes(
     seen_events=1_000_000,
     kept_answers=100_000,
     drained_check_ins=10_000,
+    deliveries=10_000,
 )
 QUICK = Sizes(
     name="quick",
@@ -88,6 +91,7 @@ QUICK = Sizes(
     seen_events=50_000,
     kept_answers=20_000,
     drained_check_ins=2_000,
+    deliveries=2_000,
 )
 TOY = Sizes(
     name="toy",
@@ -107,4 +111,5 @@ TOY = Sizes(
     seen_events=2_000,
     kept_answers=500,
     drained_check_ins=50,
+    deliveries=100,
 )

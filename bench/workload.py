@@ -12,7 +12,7 @@ from bot.model import KeywordRule
 from bot.sandbox.answers import read_passive
 from bot.sandbox.channel import SandboxChannel
 from bot.sandbox.vendor import Sandbox
-from bot.sandbox.wire import Callback, open_answer
+from bot.sandbox.wire import Callback, open_answer, open_bot_answer
 
 WECOM = SandboxChannel(
     name="app",
@@ -31,6 +31,16 @@ WECHAT = SandboxChannel(
     token="benchTokenOfTheAccount",
     encoding_aes_key="benchAccountKeyIsNoSecretbenchAccountKey000",
 )
+AIBOT = SandboxChannel(
+    name="bot",
+    kind="wecom_aibot",
+    receiver_id="",
+    account_id="aibBENCH",
+    token="benchTokenOfTheBot",
+    encoding_aes_key="benchBotKeyIsNoSecretbenchBotKeyIsNoSecret0",
+    mode="callback",
+)
+GROUP = "wrBENCH"
 CHECK_IN_DONE = "签到成功"
 
 _HIT_SHARE = 0.5
@@ -46,24 +56,36 @@ class Workload:
         requests: Whole HTTP requests.
         users: Who sends each.
         expected: What the answer must contain; empty where there must be none.
+        nonces: That of each callback's address, which an AI bot repeats.
     """
 
     channel: SandboxChannel
     requests: tuple[bytes, ...]
     users: tuple[str, ...]
     expected: tuple[str, ...]
+    nonces: tuple[str, ...]
 
     def fault_of(self, number: int, body: bytes) -> str:
         """Return what is wrong with the answer to request `number`, empty for nothing.
 
         The answer is opened as the vendor does: signature, decryption, receiver, sender.
         """
+        if self.channel.kind == "wecom_aibot":
+            return self._fault_of_bot(number, body)
         inner = open_answer(self.channel, body)
         expected = self.expected[number]
         if not inner or not expected:
             return "" if not inner and not expected else "an answer where none is due, or none where one is"
         said = read_passive(self.channel, self.users[number], inner)
         return "" if expected in said.text else "another answer than the rule's"
+
+    def _fault_of_bot(self, number: int, body: bytes) -> str:
+        said = open_bot_answer(self.channel, body, self.nonces[number])
+        expected = self.expected[number]
+        if not said or not expected:
+            return "" if not said and not expected else "an answer where none is due, or none where one is"
+        stream = said["stream"]
+        return "" if stream["finish"] and expected in stream["content"] else "another answer than the rule's"
 
 
 def make_rules(count: int) -> list[KeywordRule]:
@@ -107,11 +129,21 @@ def _sealed(
     channel: SandboxChannel, users: Sequence[str], lines: Sequence[str], expected: Sequence[str]
 ) -> Workload:
     sandbox = Sandbox([channel], people=())
-    requests = tuple(
-        _request(channel, sandbox.build_callback(channel.name, user, line))
+    group, mention = "", ""
+    if channel.kind == "wecom_aibot":
+        group, mention = GROUP, "@活群 "
+        sandbox.add_group(channel.name, "鲜奶福利群", sorted(set(users)), chat_id=GROUP)
+    callbacks = [
+        sandbox.build_callback(channel.name, user, mention + line, group=group)
         for user, line in zip(users, lines, strict=True)
+    ]
+    return Workload(
+        channel,
+        tuple(_request(channel, callback) for callback in callbacks),
+        tuple(users),
+        tuple(expected),
+        tuple(callback.nonce for callback in callbacks),
     )
-    return Workload(channel, requests, tuple(users), tuple(expected))
 
 
 def _request(channel: SandboxChannel, callback: Callback) -> bytes:
