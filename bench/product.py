@@ -64,15 +64,14 @@ def _configuration(appendfsync: str, vendor: str) -> dict[str, object]:
         "name": AIBOT.name, "kind": AIBOT.kind, "mode": AIBOT.mode, "token": AIBOT.token,
         "encoding_aes_key": AIBOT.encoding_aes_key,
     }  # fmt: skip
+    names = [WECOM.name, WECHAT.name, AIBOT.name]
     return {
         # 500 members send what a town does: the limit per member must not answer in the rules' place.
         "server": {"port": 0, "member_rate_per_min": 1_000_000, "log_level": "info"},
         "storage": {"data_dir": "data", "appendfsync": appendfsync},
         "sandbox": {"enabled": False},
         "channels": [wecom, wechat, aibot],
-        "communities": [
-            {"id": COMMUNITY, "name": "鲜奶社群", "channels": [WECOM.name, WECHAT.name, AIBOT.name]}
-        ],
+        "communities": [{"id": COMMUNITY, "name": "鲜奶社群", "channels": names}],
     }
 
 

@@ -200,8 +200,8 @@ def _while_sending(results: Results) -> Row:
     level, key = LOAD_LEVELS[0], rules_key(results.sizes.compared_rules)
     own, alone = (_percentiles(results.scores[one], level) for one in (SENDING, key))
     return Row(
-        f"p50 / p99 / p99.9 of Huoqun at {level:.0%} while {_number(results.sizes.deliveries)} messages leave ÷ "
-        "without",
+        f"p50 / p99 / p99.9 of Huoqun at {level:.0%}, while {_number(results.sizes.deliveries)} messages "
+        "leave ÷ without",
         " / ".join(_ratio(one / other) for one, other in zip(own, alone, strict=True)),
         absolute=_milliseconds(own),
     )

@@ -1,7 +1,7 @@
 """How fast deliveries leave: ``python -m bench.send_rate '{"deliveries": 10000, "store_core": 1}'``.
 
-One process with one sender, to a vendor that accepts at once and limits that do not hold it back; beside it the
-same number of bare aiohttp calls, as many at a time. Every message has to arrive once and in its receiver's order.
+One process with one sender, to a vendor that accepts at once and limits that do not hold it back; beside it
+the same number of bare aiohttp calls, as many at a time. Every message has to arrive once and in order.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def _sealed(
     group, mention = "", ""
     if channel.kind == "wecom_aibot":
         group, mention = GROUP, "@活群 "
-        sandbox.add_group(channel.name, "鲜奶福利群", sorted(set(users)), chat_id=GROUP)
+        sandbox.add_group(channel.name, GROUP, "鲜奶福利群", sorted(set(users)))
     callbacks = [
         sandbox.build_callback(channel.name, user, mention + line, group=group)
         for user, line in zip(users, lines, strict=True)

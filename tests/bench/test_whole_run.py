@@ -22,6 +22,7 @@ EXPECTED_ROWS = (
     "floor: bare aiohttp handler",
     "the same handler on uvloop",
     "**Huoqun, 40 rules** ÷ floor",
+    "Huoqun, AI bot in a group (JSON), 40 rules",
     "Huoqun, 40 rules, Redis on the server's core too",
     "Huoqun, 40 rules, `appendfsync always`",
     "Huoqun, check-ins (签到)",
@@ -34,6 +35,7 @@ EXPECTED_ROWS = (
     "cost of a message at 40 rules ÷ at 40",
     "p50 / p99 / p99.9 at 50% of own throughput: floor",
     "p50 / p99 / p99.9 at 80% of own throughput: floor",
+    "p50 / p99 / p99.9 of Huoqun at 50%, while 100 messages leave",
     "memory of **Huoqun, 40 rules**",
     "start until ready: empty directory",
     "second start",
@@ -45,6 +47,7 @@ EXPECTED_ROWS = (
     "Redis memory per remembered event",
     "Redis memory per kept answer",
     "drain into SQLite",
+    "100 deliveries to 100 people",
     "answers received",
 )
 
