@@ -197,7 +197,7 @@ class Line:
         if taken.standing is Standing.NEW:
             if type(case.event.content) is Unknown:
                 self._parts.metrics.unknown_type(case.event.channel)
-            if known and self._parts.stores.inbox.within_rate(taken):
+            if known and not taken.conversation and self._parts.stores.inbox.within_rate(taken):
                 word = "nobody" if case.route.constant is None else "answered"
                 return Outcome(Decision(case.now_ms, known), case.route.name, word)
         return None
@@ -229,11 +229,12 @@ class Line:
             StoreUnavailableError: Redis is away; ask again.
         """
         case = self._parts.case(platform, event, self._parts.clock.now_ms())
-        if case.route.handler is None and case.route.constant is None:
+        silent = case.route.handler is None and case.route.constant is None
+        if silent and type(event.content) is Unknown:
+            self._parts.metrics.unknown_type(event.channel)
+        if silent and not event.is_message:  # a message may be the answer to what the bot asked
             taken = await self._parts.stores.inbox.take(case.ticket, case.now_ms, encode_answer(None))
             word = "nobody"
-            if taken.standing is Standing.NEW and type(event.content) is Unknown:
-                self._parts.metrics.unknown_type(event.channel)
         else:
             taken = await self.work.queue(case, on_late)
             word = "queued"

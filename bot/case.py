@@ -15,19 +15,24 @@ from bot.delivery.nudges import Nudges
 from bot.delivery.routes import Abilities, ChannelAbilities, takes_passive_reply
 from bot.logs import EventLog
 from bot.metrics import Metrics
-from bot.model import CardClicked, CardUpdate, Event, Part, Reply
+from bot.model import CardClicked, CardUpdate, Event, Part, Reply, Turn
 from bot.platforms.protocol import Platform
 from bot.routing.context import Context, Question
 from bot.routing.dispatcher import Dispatcher
 from bot.routing.keyword_book import KeywordBook
 from bot.routing.router import Route
 from bot.routing.stores import Stores
+from bot.storage.redis.conversations import Change, Conversation, begins, make_change, read_conversation
 from bot.storage.redis.inbox import Decision, Taken, Ticket
 from bot.storage.redis.late import LateQueue
 
 
 class Case(NamedTuple):
-    """One delivery of an event: where it belongs, who answers it, and what its channel can do there."""
+    """One delivery of an event: where it belongs, who answers it, and what its channel can do there.
+
+    `conversation` is what the bot talks about with its member here, `seen` the beginning of the record of
+    that, or of one that counts no more; empty for none.
+    """
 
     platform: Platform
     question: Question
@@ -35,6 +40,8 @@ class Case(NamedTuple):
     ticket: Ticket
     now_ms: int
     row: Abilities
+    conversation: Conversation | None = None
+    seen: str = ""
 
     @property
     def event(self) -> Event:
@@ -107,6 +114,32 @@ class Parts:
         assert row is not None, "a channel that hears a chat has a row for it"
         return Case(platform, question, self.dispatcher.route(question), ticket, now_ms, row)
 
+    def converse(self, case: Case, record: bytes) -> Case:
+        """Return the case in the conversation of its member, as its record says; who answers may change.
+
+        A conversation that has expired, or stands at a step that no router has any more, counts as none.
+        """
+        found = read_conversation(record)
+        if found is not None and (
+            found.expires_at_ms <= case.now_ms or found.step not in self.dispatcher.steps
+        ):
+            found = None
+        question, dispatcher = case.question, self.dispatcher
+        route = dispatcher.route(question) if found is None else dispatcher.route_in(question, found.step)
+        return case._replace(route=route, conversation=found, seen=begins(record))
+
+    def change(self, case: Case, reply: Reply | None, now_ms: int, *, surely: bool) -> Change | None:
+        """Return what a reply, decided now, does to the conversation; None for nothing.
+
+        `surely` does it whatever another message has made of the conversation meanwhile.
+        """
+        turn = None if reply is None else reply.turn
+        if turn is None and case.seen and case.conversation is None:
+            turn = Turn()  # it counts no more: out of the way
+        if turn is None and not case.route.step:
+            return None
+        return make_change(case.ticket, "*" if surely else case.seen, turn, now_ms)
+
     def context(self, case: Case, taken: Taken) -> Context:
         """Return what the case's handler may see and touch."""
         question, route = case.question, case.route
@@ -122,9 +155,12 @@ class Parts:
             keywords=question.keywords,
             commands=self.dispatcher.commands,
             command_words=self.dispatcher.command_words,
+            steps=self.dispatcher.steps,
             normaliser=self.dispatcher.normaliser,
+            conversation=case.conversation,
             word=route.word,
             rest=route.rest,
             for_managers=route.for_managers,
             stream=case.stream,
+            personal=route.personal,
         )

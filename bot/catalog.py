@@ -70,6 +70,16 @@ class Catalog:
         self._entries = entries
         self._fallback = entries[FALLBACK]
 
+    def over(self, other: Catalog) -> Catalog:
+        """Return a catalog of these texts, and of `other`'s where these have none."""
+        languages = self._entries.keys() | other._entries.keys()
+        return Catalog(
+            {
+                language: {**other._entries.get(language, {}), **self._entries.get(language, {})}
+                for language in languages
+            }
+        )
+
     @property
     def languages(self) -> frozenset[str]:
         """The languages that have texts."""

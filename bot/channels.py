@@ -10,10 +10,12 @@ import aiohttp
 from bot.clock import Clock
 from bot.config import Channel, WechatOaChannel, WecomAibotChannel, WecomAppChannel, WecomRobotChannel
 from bot.delivery.client import ActiveClient
+from bot.delivery.media import MediaShelf
 from bot.delivery.response_url import ResponseUrlClient
 from bot.delivery.routes import ChannelAbilities, channel_abilities
 from bot.delivery.wechat import WechatClient
 from bot.delivery.wecom import WecomClient
+from bot.delivery.wecom_robot import WecomRobotClient
 from bot.model import Event
 from bot.platforms.protocol import Platform, StreamTexts
 from bot.platforms.wechat.official_account import OfficialAccount
@@ -87,12 +89,13 @@ def open_clients(
     tokens: TokenStore,
     clock: Clock,
     uses: AddressUses,
+    shelf: MediaShelf,
 ) -> dict[str, ActiveClient]:
     """Return the API client of every channel that can send by calls of ours, by the channel's name."""
     return {
         channel.name: client
         for channel in channels
-        if (client := _client(channel, session, tokens, clock, uses)) is not None
+        if (client := _client(channel, session, tokens, clock, uses, shelf)) is not None
     }
 
 
@@ -102,6 +105,7 @@ def _client(
     tokens: TokenStore,
     clock: Clock,
     uses: AddressUses,
+    shelf: MediaShelf,
 ) -> ActiveClient | None:
     if not abilities_of_channel(channel).can_send:
         return None
@@ -111,12 +115,19 @@ def _client(
                 session, tokens, clock,
                 channel=channel.name, corp_id=channel.corp_id, agent_id=channel.agent_id,
                 secret=channel.secret.get_secret_value(), api_base=channel.api_base,
+                shelf=shelf,
             )  # fmt: skip
         case WechatOaChannel():
             return WechatClient(
                 session, tokens, clock,
                 channel=channel.name, app_id=channel.app_id,
                 secret=channel.secret.get_secret_value(), api_base=channel.api_base,
+                shelf=shelf,
+            )  # fmt: skip
+        case WecomRobotChannel():
+            return WecomRobotClient(
+                session, channel=channel.name, key=channel.key.get_secret_value(), api_base=channel.api_base,
+                shelf=shelf,
             )  # fmt: skip
         case WecomAibotChannel(mode="callback"):
             return ResponseUrlClient(session, uses, channel=channel.name, api_base=channel.api_base)

@@ -12,6 +12,7 @@
     ├── StoreError             a store refused or did not answer
     │   ├── DataDirBusyError   another process owns the data directory
     │   ├── CommandRefusedError    Redis refused a command: a mistake of ours, or of its set-up
+    │   ├── ConversationMovedError  another message of the member was answered meanwhile
     │   ├── RowRefusedError        the database never takes this row, whatever else it takes
     │   └── StoreUnavailableError  the store is away; the act may or may not have happened
     ├── PlatformApiError       a platform answered one of our calls with an error code
@@ -99,6 +100,10 @@ class DataDirBusyError(StoreError):
             f"data directory {data_dir} is in use by process {pid}: stop that process, "
             "or set another storage.data_dir"
         )
+
+
+class ConversationMovedError(StoreError):
+    """Another message of the member has changed the conversation meanwhile; nothing was decided."""
 
 
 class RowRefusedError(StoreError):

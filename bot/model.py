@@ -530,7 +530,9 @@ class TemplateCard:
 class CardUpdate:
     """What a clicked card turns into; answers a `CardClicked` alone, within its deadline.
 
-    `user_ids` are those who see the new card; empty is the one who clicked.
+    `user_ids` are those who see the new card; empty is the one who clicked. A card whose type is
+    `update_button` leaves the card as it is but for its button, which reads `submit.text` from then on
+    (the self-built app alone).
     """
 
     card: TemplateCard
@@ -542,14 +544,29 @@ Part = Text | Markdown | Image | Voice | Video | File | News | MiniProgram | Tem
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What a reply makes of the conversation with its member (`Context.ask`, `Context.end`).
+
+    `step` comes next, '' ends the conversation; `data` is a JSON object; after `expires_s` seconds without
+    an answer the conversation counts no more.
+    """
+
+    step: str = ""
+    data: bytes = b"{}"
+    expires_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """What a handler says: one or more parts, in order.
 
-    `useful_for_s` is for how many seconds it is worth sending; None leaves it to delivery.
+    `useful_for_s` is for how many seconds it is worth sending; None leaves it to delivery. `turn` is what
+    becomes of the conversation; None leaves it as it is.
     """
 
     parts: tuple[Part, ...]
     useful_for_s: int | None = None
+    turn: Turn | None = None
 
     @classmethod
     def text(cls, text: str, *, mentions: tuple[str, ...] = ()) -> Reply:

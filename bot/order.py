@@ -16,11 +16,17 @@ class Place:
         self._before = before
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def wait(self, seconds: float) -> None:
-        """Wait for the event before, at most `seconds`: one that hangs must not silence the chat."""
-        if self._before is not None and not self._before.done():
-            await asyncio.wait((self._before,), timeout=seconds)
-        self._before = None
+    async def wait(self, seconds: float) -> bool:
+        """Wait for the event before, at most `seconds`: one that hangs must not silence the chat.
+
+        Returns:
+            Whether there was one to wait for.
+        """
+        before, self._before = self._before, None
+        if before is None or before.done():
+            return False
+        await asyncio.wait((before,), timeout=seconds)
+        return True
 
     def leave(self) -> None:
         """Let the next event of the chat go; doing it twice is harmless."""

@@ -31,7 +31,7 @@ from bot.routing.router import Router
 from bot.storage.redis.embedded import EmbeddedRedis, open_store
 from bot.storage.sql.database import embedded_url
 from bot.storage.sql.migrate import migrate
-from bot.wiring import Service, open_service, start_background
+from bot.wiring import Service, open_app_chats, open_service, start_background
 
 _log = structlog.get_logger("huoqun")
 
@@ -216,6 +216,7 @@ def api_parts(service: Service) -> ApiParts:
         database=service.database,
         clock=parts.clock,
         started_at_ms=parts.clock.now_ms(),
+        app_chats=open_app_chats(service),
     )
 
 

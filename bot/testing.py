@@ -8,6 +8,9 @@
             chat.pass_time(timedelta(days=1))
             assert chat.transcript == [("alice", "骰子"), ("bot", "掷出了 4 点")]
 
+Members write to an app (channel ``app``), or speak in groups to an AI bot (channel ``bot``) of the same
+community, ``chat.say("alice", "骰子", group="g1")``; that they mention it there goes without saying.
+
 Everything is the product's own but the platform: messages enter the line in `bot/app.py` as decoded events,
 state is in an embedded Valkey and SQLite in a directory of its own, the clock is yours. What the bot sends
 later (`deliver`) stands in the transcript too.
@@ -31,15 +34,17 @@ from bot.codec import decode_answer
 from bot.config import Config
 from bot.delivery.client import Receiver, SendReceipt
 from bot.delivery.sender import Sender
-from bot.model import Content, Event, Part, Text, TextMessage
+from bot.model import Content, Event, Markdown, Part, Text, TextMessage
 from bot.routing.router import Router
 from bot.storage.redis.embedded import EmbeddedRedis
 from bot.storage.redis.pacing import PaceStore
 from bot.storage.sql.database import embedded_url
 from bot.wiring import Service, open_service
 
-CHANNEL = "app"
-BOT = "bot"
+CHANNEL = "app"  # a WeCom app: direct chats only
+BOT_CHANNEL = "bot"  # a WeCom AI bot in callback mode: groups, and direct chats of its own
+BOT = "bot"  # who speaks for us in a transcript
+_ACCOUNTS = {CHANNEL: "ww0000000000test00", BOT_CHANNEL: "aib00000000000test"}
 START = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # a Monday noon in Shanghai
 
 
@@ -52,11 +57,14 @@ class Stores:
 
 
 class FakeChat:
-    """One community on one channel, with members who speak when told to.
+    """One community on an app and an AI bot, with members who speak when told to.
+
+    A person is a member of each channel apart: ``app:ana`` has other points than ``bot:ana``.
 
     Attributes:
         clock: The only clock; `pass_time` moves it.
-        transcript: (who, text) in order; the bot's parts other than text stand as ``[image]``.
+        transcript: (who, text) in order; what was said in a group is by ``ana@g1``; the bot's parts other
+            than text stand as ``[image]``.
         service: The running product, for looking deeper.
     """
 
@@ -76,10 +84,10 @@ class FakeChat:
         Args:
             routers: The features under test.
             at: When it begins; aware.
-            managers: User ids that have the manager role.
+            managers: User ids that have the manager role, on either channel.
             community: More keys of the community, as `communities[]` of the configuration takes them.
             server: Keys of `server` in the configuration.
-            catalog: Texts; by default the product's.
+            catalog: Texts that come before the product's.
             stores: Stores that run already; by default embedded ones of its own.
         """
         self.clock = FixedClock(at)
@@ -87,7 +95,7 @@ class FakeChat:
         self.service: Service
         self._routers = tuple(routers)
         self._config = _config(managers, community or {}, server or {})
-        self._catalog = catalog
+        self._catalog = catalog.over(load_catalog()) if catalog else load_catalog()
         self._stores = stores
         self._numbers = 0
         self._resources = AsyncExitStack()
@@ -98,14 +106,17 @@ class FakeChat:
         async with AsyncExitStack() as stack:
             stores = self._stores or self._own_stores(stack)
             self.service = await open_service(
-                self._config, self._routers, self._catalog or load_catalog(), self.clock,
+                self._config, self._routers, self._catalog, self.clock,
                 redis_url=stores.redis_url, database_url=stores.database_url,
             )  # fmt: skip
             stack.push_async_callback(self.service.close)
             self._sender = Sender(
                 self.service.deliveries,
                 PaceStore(self.service.redis, self.service.keys),
-                {CHANNEL: _TranscriptClient(self.transcript)},
+                {
+                    CHANNEL: _TranscriptClient(CHANNEL, "wecom_app", self.transcript),
+                    BOT_CHANNEL: _TranscriptClient(BOT_CHANNEL, "wecom_aibot", self.transcript),
+                },
                 self.service.parts.abilities,
                 self.clock,
             )
@@ -123,51 +134,82 @@ class FakeChat:
     # ------------------------------------------------------------ talking
 
     async def say(
-        self, user_id: str, text: str, *, message_id: str = "", at: datetime | None = None
+        self,
+        user_id: str,
+        text: str,
+        *,
+        group: str = "",
+        message_id: str = "",
+        at: datetime | None = None,
     ) -> str | None:
         """Let a member send a text; return the bot's answer, None for silence.
 
-        The same `message_id` is the same message delivered again; `at` is when it was sent, if not now.
+        With `group` they say it there, to the AI bot, and `text` is what stands behind the mention. The same
+        `message_id` is the same message delivered again; `at` is when it was sent, if not now.
         """
-        return await self.send(user_id, TextMessage(text), message_id=message_id, at=at)
+        return await self.send(user_id, TextMessage(text), group=group, message_id=message_id, at=at)
+
+    async def direct(
+        self, user_id: str, text: str, *, message_id: str = "", at: datetime | None = None
+    ) -> str | None:
+        """Let a member write to the AI bot one to one; otherwise as `say`."""
+        return await self.send(user_id, TextMessage(text), channel=BOT_CHANNEL, message_id=message_id, at=at)
 
     async def send(
-        self, user_id: str, content: Content, *, message_id: str = "", at: datetime | None = None
+        self,
+        user_id: str,
+        content: Content,
+        *,
+        group: str = "",
+        channel: str = "",
+        message_id: str = "",
+        at: datetime | None = None,
     ) -> str | None:
         """Let anything come from a member: a picture, `Subscribed()`, …; otherwise as `say`."""
-        outcome = await self.deliver_event(self.event(user_id, content, message_id=message_id, at=at))
+        event = self.event(user_id, content, group=group, channel=channel, message_id=message_id, at=at)
+        outcome = await self.deliver_event(event)
         said = content.text if isinstance(content, TextMessage) else f"[{content.name}]"
-        self.transcript.append((user_id, said))
+        self.transcript.append((_speaker(user_id, group), said))
         answer = decode_answer(outcome.decision.answer)
         if answer is None:
             return None
-        self.transcript.append((BOT, _shown(answer)))
+        self.transcript.append((_speaker(BOT, group), _shown(answer)))
         return _shown(answer)
 
     def event(
-        self, user_id: str, content: Content, *, message_id: str = "", at: datetime | None = None
+        self,
+        user_id: str,
+        content: Content,
+        *,
+        group: str = "",
+        channel: str = "",
+        message_id: str = "",
+        at: datetime | None = None,
     ) -> Event:
         """Return the event a platform would make of it; every call makes another message unless named.
 
-        Messages without a name are numbered by this chat; of two chats on the same stores, name them.
+        `channel` is the app's where nothing else is said, in a group the AI bot's. Messages without a name
+        are numbered by this chat; of two chats on the same stores, name them.
         """
         self._numbers += 1
-        sent_at = FixedClock(at).now_ms() if at is not None else self.clock.now_ms()
+        channel = channel or (BOT_CHANNEL if group else CHANNEL)
+        name = message_id or f"#{self._numbers}"
         return Event(
-            id=f"{CHANNEL}:{user_id}:{message_id or f'#{self._numbers}'}",
-            channel=CHANNEL,
+            id=f"{channel}:{user_id}:{name}",
+            channel=channel,
             user_id=user_id,
-            account_id="ww0000000000test00",
-            group_id="",
-            sent_at_ms=sent_at,
+            account_id=_ACCOUNTS[channel],
+            group_id=group,
+            sent_at_ms=FixedClock(at).now_ms() if at is not None else self.clock.now_ms(),
             content=content,
+            answer_to=f"https://wecom.test/response?code={name}" if channel == BOT_CHANNEL else "",
         )
 
     async def deliver_event(self, event: Event) -> Outcome:
         """Send an event through the line and return what came of it."""
         parts = self.service.parts
         begun_s = asyncio.get_running_loop().time()
-        return await self.service.line.answer(parts.platforms[CHANNEL], event, begun_s)
+        return await self.service.line.answer(parts.platforms[event.channel], event, begun_s)
 
     def pass_time(self, length: timedelta) -> None:
         """Move the clock."""
@@ -185,39 +227,45 @@ class FakeChat:
 class _TranscriptClient:
     """Sends into the transcript."""
 
-    channel = CHANNEL
-    kind = "wecom_app"
-
-    def __init__(self, transcript: list[tuple[str, str]]) -> None:
+    def __init__(self, channel: str, kind: str, transcript: list[tuple[str, str]]) -> None:
+        self.channel = channel
+        self.kind = kind
         self._transcript = transcript
 
     async def send(self, receiver: Receiver, part: Part, *, guard: bool = False) -> SendReceipt:  # noqa: ARG002
-        self._transcript.append((BOT, _shown(part)))
+        self._transcript.append((_speaker(BOT, receiver.group_id), _shown(part)))
         return SendReceipt(message_id="")
 
     async def close(self) -> None:
         """Nothing runs beside."""
 
 
+def _speaker(who: str, group: str) -> str:
+    return f"{who}@{group}" if group else who
+
+
 def _shown(part: Part) -> str:
-    return part.text if isinstance(part, Text) else f"[{part.kind}]"
+    return part.text if isinstance(part, Text | Markdown) else f"[{part.kind}]"
 
 
 def _config(managers: Sequence[str], community: Mapping[str, object], server: Mapping[str, object]) -> Config:
-    channel = {
-        "name": CHANNEL,
-        "kind": "wecom_app",
-        "corp_id": "ww0000000000test00",
-        "agent_id": 1000002,
-        "secret": "secret",
-        "token": "token",
-        "encoding_aes_key": "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG",
-    }
+    secrets = {"token": "token", "encoding_aes_key": "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"}
+    channels = [
+        {
+            "name": CHANNEL,
+            "kind": "wecom_app",
+            "corp_id": _ACCOUNTS[CHANNEL],
+            "agent_id": 1000002,
+            "secret": "secret",
+            **secrets,
+        },
+        {"name": BOT_CHANNEL, "kind": "wecom_aibot", **secrets},
+    ]
     own = {
         "id": "test",
         "name": "测试社群",
-        "channels": [CHANNEL],
-        "managers": [f"{CHANNEL}:{user_id}" for user_id in managers],
+        "channels": [CHANNEL, BOT_CHANNEL],
+        "managers": [f"{channel}:{user_id}" for channel in (CHANNEL, BOT_CHANNEL) for user_id in managers],
         **community,
     }
-    return Config.model_validate({"channels": [channel], "communities": [own], "server": server})
+    return Config.model_validate({"channels": channels, "communities": [own], "server": server})

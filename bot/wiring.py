@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +16,16 @@ from bot.catalog import Catalog
 from bot.channels import StreamVoice, abilities_of, open_clients, open_platforms
 from bot.clock import Clock
 from bot.communities import Communities
-from bot.config import Config, WecomAibotChannel, resolve_communities
+from bot.config import Channel, Config, WecomAibotChannel, WecomAppChannel, resolve_communities
 from bot.connection.assemble import Rhythm, Surroundings, assemble
-from bot.connection.uploads import FetchBlob, no_blobs
+from bot.connection.uploads import FetchBlob
+from bot.delivery.appchat import AppChats
+from bot.delivery.client import ActiveClient
 from bot.delivery.compose import Composer
 from bot.delivery.http import open_session
+from bot.delivery.media import MediaShelf
 from bot.delivery.sender import Sender
+from bot.delivery.wecom import WecomClient
 from bot.errors import ConfigError, Fault, RefusedError
 from bot.health import Health
 from bot.late_worker import LateWorker
@@ -33,29 +37,32 @@ from bot.platforms.wecom.aibot_connection import AibotConnection
 from bot.routing.dispatcher import Dispatcher
 from bot.routing.keyword_answer import compile_answer
 from bot.routing.keyword_book import KeywordBook
-from bot.routing.middleware import answer_errors, choose_language, know_role, limit_rate
+from bot.routing.middleware import answer_errors, choose_language, know_role, limit_rate, name_in_group
 from bot.routing.normalise import Normaliser
 from bot.routing.router import Router
 from bot.routing.stores import Stores
 from bot.storage.drain import Drain
 from bot.storage.redis.check_ins import CheckIns
 from bot.storage.redis.client import RedisClient, connect
+from bot.storage.redis.conversations import Conversations
 from bot.storage.redis.deliveries import DeliveryStore
 from bot.storage.redis.inbox import Inbox
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.keyword_gate import KeywordGate
 from bot.storage.redis.late import LateQueue
+from bot.storage.redis.media_ids import MediaIds
 from bot.storage.redis.members import Members
 from bot.storage.redis.pacing import PaceStore
 from bot.storage.redis.points import Points
 from bot.storage.redis.streams import AddressUses, Streams, stream_id
 from bot.storage.redis.tokens import TokenStore
+from bot.storage.sql.blobs import BlobStore
 from bot.storage.sql.database import Database
 from bot.storage.sql.keyword_rules import KeywordRuleStore
 from bot.storage.sql.ledger import LedgerHistory
 from bot.storage.sql.members import MemberHistory
 
-MIDDLEWARES = (answer_errors, choose_language, limit_rate, know_role)  # the first is outermost
+MIDDLEWARES = (answer_errors, choose_language, name_in_group, limit_rate, know_role)  # the first is outermost
 
 
 @dataclass(slots=True)
@@ -174,6 +181,7 @@ def _open_stores(
         ),
         points=Points(redis, keys, event_memory_ms=memory_ms),
         check_ins=CheckIns(redis, keys),
+        conversations=Conversations(redis),
         members=Members(redis, keys, event_memory_ms=memory_ms),
         keyword_gate=KeywordGate(redis, keys, event_memory_ms=memory_ms),
         streams=Streams(redis, keys, memory_ms=memory_ms),
@@ -204,13 +212,14 @@ def start_background(
     service: Service,
     *,
     sends: bool = True,
-    fetch_blob: FetchBlob = no_blobs,
+    fetch_blob: FetchBlob | None = None,
     rhythm: Rhythm | None = None,
 ) -> None:
     """Start what runs beside the answers.
 
     `sends` is off only where a test carries deliveries itself, `rhythm` of long connections is another only
-    where a test has no time. `fetch_blob` returns the bytes of a part that has a `blob`.
+    where a test has no time. `fetch_blob` returns the bytes of a
+    part that has a `blob`, by default from the history database.
     """
     parts, background = service.parts, service.background
     background.start("drain", service.drain.run)
@@ -219,15 +228,7 @@ def start_background(
     if sends:
         session = open_session()
         service.resources.push_async_callback(session.close)
-        clients = open_clients(
-            service.config.channels,
-            session,
-            TokenStore(service.redis, service.keys),
-            parts.clock,
-            AddressUses(service.redis, service.keys),
-        )
-        for client in clients.values():
-            service.resources.push_async_callback(client.close)
+        clients = _clients(service, session, service.config.channels)
         sender = Sender(
             service.deliveries,
             PaceStore(service.redis, service.keys),
@@ -237,7 +238,8 @@ def start_background(
             on_outcome=parts.metrics.delivery,
         )
         background.start("send", sender.run)
-        _start_connections(service, session, fetch_blob, rhythm or Rhythm())
+        blobs = fetch_blob or BlobStore(service.database, parts.clock).get
+        _start_connections(service, session, blobs, rhythm or Rhythm())
 
 
 def _start_connections(service: Service, http: ClientSession, fetch_blob: FetchBlob, rhythm: Rhythm) -> None:
@@ -260,6 +262,34 @@ def _start_connections(service: Service, http: ClientSession, fetch_blob: FetchB
             connection = assemble(channel, partial(service.line.queue, parts.platforms[channel.name]), around)
             service.resources.push_async_callback(connection.client.close)
             service.background.start(f"connection {channel.name}", connection.keeper.run)
+
+
+def open_app_chats(service: Service) -> dict[str, AppChats]:
+    """Return what makes and changes groups, by the names of the channels that can; `service` closes it."""
+    session = open_session()
+    service.resources.push_async_callback(session.close)
+    apps = [channel for channel in service.config.channels if isinstance(channel, WecomAppChannel)]
+    clients = _clients(service, session, apps)
+    return {name: client.chats for name, client in clients.items() if isinstance(client, WecomClient)}
+
+
+def _clients(
+    service: Service, session: ClientSession, channels: Iterable[Channel]
+) -> dict[str, ActiveClient]:
+    """Open the clients of channels; `service` closes them."""
+    clock = service.parts.clock
+    shelf = MediaShelf(BlobStore(service.database, clock), MediaIds(service.redis, service.keys))
+    clients = open_clients(
+        channels,
+        session,
+        TokenStore(service.redis, service.keys),
+        clock,
+        AddressUses(service.redis, service.keys),
+        shelf,
+    )
+    for client in clients.values():
+        service.resources.push_async_callback(client.close)
+    return clients
 
 
 def add_callbacks(app: web.Application, line: Line, platforms: Mapping[str, Platform]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import structlog
 
@@ -18,7 +19,7 @@ from bot.case import Case, Outcome, Parts
 from bot.codec import EventCodec, encode_answer
 from bot.delivery.division import REST_DELAY_MS, Division
 from bot.delivery.routes import Route as Way
-from bot.errors import StoreUnavailableError
+from bot.errors import ConversationMovedError, StoreUnavailableError
 from bot.model import Event, Reply
 from bot.order import ChatOrder, Place
 from bot.routing.context import Context
@@ -30,10 +31,18 @@ _log = structlog.get_logger("huoqun")
 
 LEASE_MS = 15_000  # of a late handler; renewed while it runs, so this is how long a crash delays its answer
 HANDLER_LIMIT_S = 300.0  # a handler that takes longer has failed
+_MOST_LOOKS = 5  # at a conversation that other messages of the member keep changing
 
 
 async def _apologise(ctx: Context) -> Reply:
     return ctx.say("common.failed")
+
+
+class Decide(Protocol):
+    """How a reply is decided."""
+
+    async def __call__(self, case: Case, reply: Reply | None, *, surely: bool) -> Decision:
+        """Decide; see `Work._decide`."""
 
 
 OnLate = Callable[[Event, str], Awaitable[object]]
@@ -71,6 +80,8 @@ class Work:
         """
         event, loop = case.event, asyncio.get_running_loop()
         running = self._running.get(event.id)
+        if taken.conversation:
+            case = self._parts.converse(case, taken.conversation)
         if running is None:
             place = self._order.enter(f"{event.channel}:{event.group_id or event.user_id}")
             task = loop.create_task(self._handle(case, taken, place), name=f"handle {event.id}")
@@ -108,14 +119,32 @@ class Work:
         if not task.cancelled():
             task.exception()
 
-    async def _handle(self, case: Case, taken: Taken, place: Place) -> Decision:
-        """Run the handler in its place and decide; a reply that comes too late goes to delivery."""
+    async def _handle(self, case: Case, taken: Taken, place: Place, decide: Decide | None = None) -> Decision:
+        """Run the handler in its place and decide; a reply that comes too late goes to delivery.
+
+        A message before it, here or in another process, may have changed what the bot talks about with its
+        member: then it is handled as what it is by now.
+        """
+        decide = decide or self._decide
         try:
-            await place.wait(self._parts.soft_deadline_s)
-            reply = await self._reply(case, taken)
-            return await self._decide(case, reply)
+            waited = await place.wait(self._parts.soft_deadline_s)
+            if waited or taken.conversation is None:
+                case = await self._look(case)
+            for look in range(1, _MOST_LOOKS):
+                reply = await self._reply(case, taken)
+                try:
+                    return await decide(case, reply, surely=False)
+                except ConversationMovedError:
+                    _log.debug("conversation moved on", id=case.event.id, look=look)
+                    case = await self._look(case)
+            return await decide(case, await self._reply(case, taken), surely=True)
         finally:
             place.leave()
+
+    async def _look(self, case: Case) -> Case:
+        """Return the case in the conversation of its member as it is now."""
+        record = await self._parts.stores.conversations.read(case.ticket)
+        return self._parts.converse(case, record) if record or case.seen else case
 
     async def _reply(self, case: Case, taken: Taken) -> Reply | None:
         context = self._parts.context(case, taken)
@@ -138,8 +167,11 @@ class Work:
             with suppress(StoreUnavailableError):  # another may take the event over; that is harmless
                 await self._parts.late.renew(case.ticket.community, case.event.id, until_ms)
 
-    async def _decide(self, case: Case, reply: Reply | None) -> Decision:
+    async def _decide(self, case: Case, reply: Reply | None, *, surely: bool = False) -> Decision:
         """Settle the answer; what the HTTP answer cannot carry becomes a delivery in the same step.
+
+        The same step makes of the conversation what the reply says; where another message of the member has
+        changed it meanwhile, nothing is decided (`ConversationMovedError`), unless `surely`.
 
         Dies here: the event is open or queued, and its handler runs again. Comes twice: the first decision
         stands; a second reply to a queued event finds it finished.
@@ -148,8 +180,9 @@ class Work:
         division = case.divide(reply)
         rest = self._compose(case, division, reply, now_ms)
         answer = encode_answer(division.passive)
+        change = self._parts.change(case, reply, now_ms, surely=surely)
         decision = await self._parts.stores.inbox.settle(
-            case.ticket, now_ms, answer, rest, now_ms + REST_DELAY_MS
+            case.ticket, now_ms, answer, rest, now_ms + REST_DELAY_MS, change
         )
         if not decision.answer:  # it was acknowledged without an answer: all of the reply goes another way
             late = case.divide(reply, inline=False)
@@ -158,6 +191,7 @@ class Work:
                 case.event.id,
                 self._compose(case, late, reply, now_ms),
                 now_ms,
+                change,
                 showable=_showable(case, late),
             )
         return decision
@@ -193,6 +227,8 @@ class Work:
             place.leave()
             raise
         if taken.standing is Standing.NEW:
+            if taken.conversation:
+                case = self._parts.converse(case, taken.conversation)
             task = self._start_queued(case, taken, place)
             if event.is_message:
                 watch = asyncio.create_task(
@@ -215,21 +251,24 @@ class Work:
         """Run the handler of a queued event in its place; its whole reply becomes a delivery."""
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
-        try:
-            await place.wait(self._parts.soft_deadline_s)
-            reply = await self._reply(case, taken)
-            now_ms = self._parts.clock.now_ms()
-            whole = self._compose(case, case.divide(reply, inline=False), reply, now_ms)
-            await self._parts.late.finish(case.ticket.community, case.event.id, whole, now_ms)
-            if whole is not None:
-                self._parts.nudges.wake(whole.channel)
-        finally:
-            place.leave()
-        seconds = loop.time() - begun_s
-        self._parts.metrics.event(case.event.channel, "answered", seconds)
-        self._parts.event_log.write(
-            case.event.id, case.event.channel, case.route.name, "answered", seconds * 1000
-        )
+        decision = await self._handle(case, taken, place, self._finish_queued)
+        seconds, event = loop.time() - begun_s, case.event
+        word = "nobody" if case.route.handler is None and case.route.constant is None else "answered"
+        self._parts.metrics.event(event.channel, word, seconds)
+        self._parts.event_log.write(event.id, event.channel, case.route.name, word, seconds * 1000)
+        return decision
+
+    async def _finish_queued(self, case: Case, reply: Reply | None, *, surely: bool) -> Decision:
+        """Take the event off the queue and hand its reply to delivery, in one step; as `_decide` otherwise.
+
+        What the inbox still remembers of the event does not matter: the queue may have it for longer.
+        """
+        now_ms = self._parts.clock.now_ms()
+        whole = self._compose(case, case.divide(reply, inline=False), reply, now_ms)
+        change = self._parts.change(case, reply, now_ms, surely=surely)
+        await self._parts.late.finish(case.ticket.community, case.event.id, whole, now_ms, change)
+        if whole is not None:
+            self._parts.nudges.wake(whole.channel)
         return Decision(now_ms, b"")
 
     async def _watch(
@@ -264,11 +303,8 @@ class Work:
         event = self._codec.decode(raw)
         case = self._parts.case(self._parts.platforms[event.channel], event, self._parts.clock.now_ms())
         case = case._replace(route=_GIVEN_UP)
-        if case.row.later is Way.CONNECTION:
-            place = self._order.enter(f"{event.channel}:{event.group_id or event.user_id}")
-            await asyncio.wait((self._start_queued(case, Taken(Standing.OPEN), place),))
-            return
-        await self._decide(case, await self._reply(case, Taken(Standing.OPEN)))
+        decide = self._finish_queued if case.row.later is Way.CONNECTION else self._decide
+        await decide(case, await self._reply(case, Taken(Standing.OPEN)), surely=False)
 
     async def finish(self, grace_s: float) -> None:
         """Let running handlers end before the process does; what is late then stays on the queue."""

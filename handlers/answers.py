@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from bot.routing.context import Context
 from bot.routing.keyword_answer import compile_answer
+from bot.routing.names import display_name
 from bot.storage.redis.points import Span
-from handlers.names import display_name
 
 _WEEKDAYS = {"zh-CN": "一二三四五六日", "en": ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")}
 

@@ -17,7 +17,7 @@ router = Router("check_in")
 _NO_DAY = "\u2007\u2007"  # U+2007 is as wide as a digit
 
 
-@router.command("签到", "打卡", "checkin")
+@router.command("签到", "打卡", "checkin", personal=True)
 async def check_in(ctx: Context) -> Reply:
     """Accept the first check-in of the day the message was sent on; later ones change nothing and say so."""
     result = await ctx.stores.check_ins.check_in(ctx.ticket, ctx.community)
@@ -36,7 +36,7 @@ async def check_in(ctx: Context) -> Reply:
     )
 
 
-@router.command("补签", "makeup")
+@router.command("补签", "makeup", personal=True)
 async def make_up(ctx: Context) -> Reply:
     """Fill the latest missed day with a make-up card, paid in points."""
     rules = ctx.community.check_in
@@ -61,7 +61,7 @@ async def make_up(ctx: Context) -> Reply:
     )
 
 
-@router.command("日历", "签到日历", "calendar")
+@router.command("日历", "签到日历", "calendar", personal=True)
 async def show_calendar(ctx: Context) -> Reply:
     """Show the month of the message as a calendar in text."""
     today = ctx.day.date

@@ -25,4 +25,6 @@ async def show_help(ctx: Context) -> Reply:
     ]
     if extra:
         lines.append(ctx.text("help.extra", words="、".join(extra)))
+    if ctx.event.group_id:
+        lines.append(ctx.text("group.mention_me"))
     return Reply.text("\n".join(lines))

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from bot.errors import RefusedError
 from bot.model import KeywordRule, Reply
 from bot.routing.context import Context, Question
 from bot.routing.keyword_match import Match, order_key
 from bot.routing.keyword_rule import check_rule
+from bot.routing.names import display_member
 from bot.routing.router import Route, Router
+from bot.storage.redis.conversations import fits
 from bot.storage.redis.points import MOST_POINTS
-from handlers.names import display_member
 
 router = Router("managers")
+
+# The steps of the talk that 关键词 alone begins.
+_TRIGGER, _ANSWER, _CONFIRM = (
+    "managers.keyword_trigger",
+    "managers.keyword_answer",
+    "managers.keyword_confirm",
+)
+_BETWEEN_TRIGGERS = re.compile(r"[、\n]")
+_YES = frozenset({"确认", "确定", "保存", "好", "好的", "是", "对", "ok", "yes", "confirm", "save"})
 
 _WORD = re.compile(r"\S+")
 _NUMBER = re.compile(r"([-－−]|[+＋])?(\d+)分?")
@@ -26,26 +38,66 @@ _SPACE_FORGOTTEN = re.compile(r"(?P<keyword>关键词[^=]+=.)|(?P<delete>删关�
 
 @router.command("关键词", "keyword", takes_text=True, for_managers=True)
 async def add_keyword(ctx: Context) -> Reply:
-    """Save ``触发=回复``: messages that contain the trigger get the answer; the same trigger is replaced."""
+    """Save ``触发=回复``: messages that contain the trigger get the answer; the same trigger is replaced.
+
+    Alone it begins a talk that asks for one after the other.
+    """
+    if not ctx.rest:
+        question = ctx.text("keyword.ask_trigger")
+        if ctx.event.group_id:
+            question += f"\n{ctx.text('group.answer_me')}"
+        return ctx.ask(question, step=_TRIGGER)
     trigger, answer = _split(ctx.rest_as_sent)
     if not (trigger and answer):
         return ctx.say("keyword.form")
-    rule = KeywordRule(triggers=(trigger,), answers=(answer,))
-    faults = check_rule(rule, commands=ctx.command_words, normalise=ctx.normaliser.normalise)
-    if faults:
-        return ctx.say("keyword.refused", problem=faults[0].text(ctx.language))
-    before = _same_trigger(ctx, trigger)
-    if before is not None:
-        rule = replace(rule, triggers=before.rule.triggers)
-    replaced = await ctx.stores.keyword_rules.put_single(
-        ctx.community.id, rule, created_by=ctx.event.member_id
-    )
-    key = "keyword.replaced" if replaced else "keyword.added"
-    said = ctx.text(key, trigger=trigger, answer=answer)
-    other = _answers_first(ctx, trigger, before)
-    if other is not None:
-        said += f"\n{ctx.text('keyword.hidden', other=other.trigger)}"
-    return Reply.text(said)
+    problem = _problem(ctx, (trigger,), answer)
+    if problem:
+        return ctx.say("keyword.refused", problem=problem)
+    said = Reply.text(await _save(ctx, (trigger,), answer))
+    talked_of = ctx.conversation is not None and ctx.conversation.step in {_TRIGGER, _ANSWER, _CONFIRM}
+    return ctx.end(said) if talked_of else said
+
+
+@router.step(_TRIGGER, for_managers=True)
+async def take_trigger(ctx: Context) -> Reply:
+    """Take one or more triggers and ask for the answer."""
+    triggers = tuple(filter(None, map(str.strip, _BETWEEN_TRIGGERS.split(ctx.said))))
+    problem = _problem(ctx, triggers, "?")
+    if problem:
+        return ctx.ask(ctx.say("keyword.again", problem=problem), step=_TRIGGER)
+    said = ctx.say("keyword.ask_answer", triggers="、".join(triggers))
+    return ctx.ask(said, step=_ANSWER, data={"triggers": triggers})
+
+
+@router.step(_ANSWER, for_managers=True)
+async def take_answer(ctx: Context) -> Reply:
+    """Take the answer, show it all again and ask whether it is right."""
+    triggers = _talk(ctx)["triggers"]
+    data = {"triggers": triggers, "answer": ctx.said}
+    problem = _problem(ctx, triggers, ctx.said)
+    if problem:
+        said = ctx.say("keyword.again", problem=problem)
+        return ctx.ask(said, step=_ANSWER, data={"triggers": triggers})
+    return _ask_whether_right(ctx, data)
+
+
+@router.step(_CONFIRM, for_managers=True)
+async def confirm_keyword(ctx: Context) -> Reply:
+    """Save what was talked of; anything but a yes asks again."""
+    data = _talk(ctx)
+    if ctx.normaliser.normalise(ctx.said) not in _YES:
+        return _ask_whether_right(ctx, data)
+    return ctx.end(await _save(ctx, data["triggers"], data["answer"]))
+
+
+def _ask_whether_right(ctx: Context, data: Mapping[str, Any]) -> Reply:
+    said = ctx.say("keyword.ask_confirm", triggers="、".join(data["triggers"]), answer=data["answer"])
+    return ctx.ask(said, step=_CONFIRM, data=data)
+
+
+def _talk(ctx: Context) -> Mapping[str, Any]:
+    assert ctx.conversation is not None, "a step runs in a conversation"
+    return ctx.conversation.data
 
 
 @router.command("删关键词", "delkeyword", takes_text=True, for_managers=True)
@@ -108,6 +160,42 @@ _FORMS = {"keyword": _keyword_form, "delete": _delete_form, "grant": _grant_form
 
 
 # ---------------------------------------------------------------- keywords
+
+
+def _problem(ctx: Context, triggers: Sequence[str], answer: str) -> str:
+    """Return what is wrong with a rule as a manager wrote it, empty when it may be saved."""
+    rule = KeywordRule(triggers=tuple(triggers), answers=(answer,))
+    faults = check_rule(rule, commands=ctx.command_words, normalise=ctx.normaliser.normalise)
+    if faults:
+        return faults[0].text(ctx.language)
+    return "" if fits({"triggers": triggers, "answer": answer}) else ctx.text("keyword.too_much")
+
+
+async def _save(ctx: Context, triggers: Sequence[str], answer: str) -> str:
+    """Save one rule for each trigger, so that each can be changed and deleted by its name; say so."""
+    saved = [await _save_one(ctx, trigger, answer) for trigger in triggers]
+    if len(saved) == 1:
+        replaced, _ = saved[0]
+        said = ctx.text(
+            "keyword.replaced" if replaced else "keyword.added", trigger=triggers[0], answer=answer
+        )
+    else:
+        listed = "、".join(triggers)
+        said = ctx.text("keyword.added_all", count=len(saved), triggers=listed, answer=answer)
+    hiding = dict.fromkeys(other.trigger for _, other in saved if other is not None)
+    return "\n".join((said, *(ctx.text("keyword.hidden", other=other) for other in hiding)))
+
+
+async def _save_one(ctx: Context, trigger: str, answer: str) -> tuple[bool, Match | None]:
+    """Save a rule; return whether one was replaced, and the rule that answers before it."""
+    before = _same_trigger(ctx, trigger)
+    triggers = (trigger,) if before is None else before.rule.triggers
+    replaced = await ctx.stores.keyword_rules.put_single(
+        ctx.community.id,
+        KeywordRule(triggers=triggers, answers=(answer,)),
+        created_by=ctx.event.member_id,
+    )
+    return replaced, _answers_first(ctx, trigger, before)
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -181,8 +269,10 @@ async def _find(ctx: Context, who: str) -> list[tuple[str, str]]:
     spellings = [done[0].member] if done else dict.fromkeys((who, ctx.normaliser.half_width(who)))
     for spelling in spellings:
         found = await ctx.stores.member_history.find(community, spelling)
+        # A person may be a member of two channels; said here, an account is the one people know here.
+        here = [member for member in found if member.member == f"{ctx.event.channel}:{spelling}"]
         if found:
-            return [(member.member, member.name) for member in found]
+            return [(member.member, member.name) for member in here or found]
     return []
 
 

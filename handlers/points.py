@@ -6,9 +6,9 @@ import asyncio
 
 from bot.model import LedgerEntry, Reply
 from bot.routing.context import Context
+from bot.routing.names import display_member
 from bot.routing.router import Router
 from bot.storage.redis.points import Placed, Span
-from handlers.names import display_member
 
 router = Router("points")
 
@@ -26,7 +26,7 @@ _SPANS = {
 }  # fmt: skip
 
 
-@router.command("积分", "我的积分", "points")
+@router.command("积分", "我的积分", "points", personal=True)
 async def show_balance(ctx: Context) -> Reply:
     """Say how many points the member has, and their place of all."""
     points, community, member = ctx.stores.points, ctx.community.id, ctx.event.member_id
@@ -37,7 +37,7 @@ async def show_balance(ctx: Context) -> Reply:
     return ctx.say("points.balance", balance=balance, place=place)
 
 
-@router.command("明细", "积分明细", "ledger", takes_text=True)
+@router.command("明细", "积分明细", "ledger", takes_text=True, personal=True)
 async def show_ledger(ctx: Context) -> Reply:
     """Show one page of the member's ledger, newest first."""
     number = _page_number(ctx.rest)
@@ -64,7 +64,7 @@ async def show_ledger(ctx: Context) -> Reply:
     return Reply.text("\n".join(lines))
 
 
-@router.command("排行", "排行榜", "rank", takes_text=True)
+@router.command("排行", "排行榜", "rank", takes_text=True, personal=True)
 async def show_ranking(ctx: Context) -> Reply:
     """Show the members with the most points gained today, this week, this month or ever."""
     span = _SPANS.get(ctx.normaliser.normalise(ctx.rest))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bot.model import Entered, Reply, Subscribed, Unsubscribed
 from bot.routing.context import Context
+from bot.routing.names import display_name
 from bot.routing.router import Router
 from bot.storage.redis.members import Greeting
 from handlers.answers import fill
-from handlers.names import display_name
 
 router = Router("welcome")
 

@@ -13,7 +13,7 @@ from bot.errors import ConfigError
 from bot.model import Entered, Image, ImageMessage, Reply, Subscribed, Text, Unsubscribed
 from bot.routing.context import Context
 from bot.routing.router import Router
-from bot.testing import BOT, CHANNEL, START, FakeChat, Stores
+from bot.testing import BOT, BOT_CHANNEL, CHANNEL, START, FakeChat, Stores
 
 
 def dice() -> Router:
@@ -193,3 +193,52 @@ async def test_handlers_find_every_store_and_a_second_chat_finds_what_the_first_
     async with FakeChat([counter], stores=stores) as chat:
         assert await chat.say("alice", "领", message_id="2") == "现有 10"
         assert chat.event("alice", Subscribed()).member_id == f"{CHANNEL}:alice"
+
+
+# ---------------------------------------------------------------- groups
+
+
+async def test_a_group_is_a_chat_of_the_ai_bot(stores: Stores) -> None:
+    where = Router("where")
+
+    @where.command("在哪")
+    async def tell(ctx: Context) -> Reply:
+        event = ctx.event
+        return Reply.text(f"{event.channel}/{event.group_id}/{event.member_id}/{bool(event.answer_to)}")
+
+    async with FakeChat([where], stores=stores) as chat:
+        assert await chat.say("alice", "在哪", group="g1") == "bot/g1/bot:alice/True"
+        assert await chat.direct("alice", "在哪") == "bot//bot:alice/True"
+        assert await chat.say("alice", "在哪") == "app//app:alice/False"
+    assert [who for who, _ in chat.transcript] == ["alice@g1", f"{BOT}@g1", "alice", BOT, "alice", BOT]
+
+
+async def test_managers_are_managers_in_groups_too(stores: Stores) -> None:
+    async with FakeChat([dice()], managers=["ana"], stores=stores) as chat:
+        assert await chat.say("ana", "开门", group="g1") == "开了"
+        assert (await chat.say("bob", "开门", group="g1") or "").startswith("bob，这个命令只有")
+
+
+async def test_members_of_a_group_send_pictures_and_repeat_themselves(stores: Stores) -> None:
+    picture = ImageMessage("http://image", "media")
+    async with FakeChat([dice()], stores=stores) as chat:
+        assert await chat.send("alice", picture, group="g1") == "好看"
+        assert await chat.send("alice", Entered(), channel=BOT_CHANNEL) is None
+        said = [await chat.say("alice", text, group="g1", message_id="1") for text in ("骰子", "时间")]
+    assert said == ["alice 掷出了 4 点"] * 2
+
+
+async def test_a_late_answer_of_a_group_comes_to_the_group(stores: Stores) -> None:
+    slow, may_go = Router("slow"), asyncio.Event()
+
+    @slow.command("慢")
+    async def think(_: Context) -> Reply:
+        await may_go.wait()
+        return Reply.text("想好了")
+
+    async with FakeChat([slow], server={"soft_deadline_s": 0.05}, stores=stores) as chat:
+        assert await chat.say("alice", "慢", group="g1") is None
+        may_go.set()
+        await chat.service.line.work.finish(grace_s=5)
+        await chat.deliver()
+    assert chat.transcript == [("alice@g1", "慢"), (f"{BOT}@g1", "想好了")]

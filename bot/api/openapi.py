@@ -22,6 +22,7 @@ _PATH_PARTS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
     "entry": ("Id of a ledger entry.", {"type": "string"}),
     "rule": ("Id of a keyword rule.", {"type": "integer", "minimum": 1}),
     "delivery": ("Id of a delivery.", {"type": "string"}),
+    "group": ("Id of a group `<channel>:<chat_id>`, URL-encoded.", {"type": "string"}),
 }
 _DESCRIPTION: Final = """\
 Bearer tokens come from `run.py token create`; a role allows what the lower ones do: owner, manager, analyst.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from bot.clock import Clock
 from bot.communities import Communities
 from bot.config import Config
+from bot.delivery.appchat import AppChats
 from bot.routing.dispatcher import Dispatcher
 from bot.routing.keyword_book import KeywordBook
 from bot.routing.stores import Stores
@@ -21,7 +24,8 @@ from bot.storage.sql.database import Database
 class ApiParts:
     """The parts of one process that the API reads and acts through.
 
-    `started_at_ms` is when the process began to serve, Unix ms; `import_slot` is held by an import.
+    `started_at_ms` is when the process began to serve, Unix ms; `app_chats` makes and changes groups, by the
+    channels that can; `import_slot` is held by an import.
     """
 
     config: Config
@@ -35,4 +39,5 @@ class ApiParts:
     database: Database
     clock: Clock
     started_at_ms: int
+    app_chats: Mapping[str, AppChats] = field(default_factory=lambda: MappingProxyType({}))
     import_slot: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))

@@ -31,12 +31,16 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "already_reversed": (409, "The entry is taken back already"),
         "is_reversal": (409, "A reversal cannot be taken back"),
         "not_dead": (409, "The delivery is not dead"),
+        "group_exists": (409, "The chat id is taken"),
+        "not_made_here": (409, "The group was not made here"),
         "too_large": (413, "The body is too large"),
         "unsupported_media_type": (415, "The content type is not taken here"),
         "invalid": (422, "Some fields are wrong"),
         "too_many_attempts": (429, "Too many wrong tokens from this address"),
         "internal": (500, "Something broke on our side"),
+        "platform_refused": (502, "The platform refused it"),
         "store_away": (503, "A store is away; try again"),
+        "platform_away": (504, "The platform gave no usable answer"),
     }
 )
 

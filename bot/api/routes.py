@@ -24,10 +24,12 @@ from pydantic import BaseModel
 from bot.api import (
     communities,
     deliveries,
+    groups,
     keyword_import,
     keyword_try,
     keywords,
     ledger,
+    media,
     members,
     status,
 )
@@ -59,6 +61,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *keyword_try.ENDPOINTS,
     *keyword_import.ENDPOINTS,
     *keywords.ENDPOINTS,
+    *groups.ENDPOINTS,
+    *media.ENDPOINTS,
     *deliveries.ENDPOINTS,
     *status.ENDPOINTS,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from bot.delivery.http import VendorApi
@@ -27,14 +27,40 @@ class AuthorizedApi:
             PlatformUnreachableError: No usable answer.
             StoreUnavailableError: The store of tokens is away.
         """
+        return await self._authorized(
+            lambda token: self._api.post(endpoint, {"access_token": token}, body, secrets=(token,))
+        )
+
+    async def get(self, endpoint: str, query: Mapping[str, str]) -> dict[str, Any]:
+        """GET `endpoint`; otherwise as `post`."""
+        return await self._authorized(
+            lambda token: self._api.get(endpoint, {**query, "access_token": token}, secrets=(token,))
+        )
+
+    async def upload(
+        self, endpoint: str, query: Mapping[str, str], content: bytes, *, content_type: str, file_name: str
+    ) -> dict[str, Any]:
+        """POST bytes as a file; otherwise as `post`."""
+        return await self._authorized(
+            lambda token: self._api.upload(
+                endpoint,
+                {**query, "access_token": token},
+                content,
+                content_type=content_type,
+                file_name=file_name,
+                secrets=(token,),
+            )
+        )
+
+    async def _authorized(self, call: Callable[[str], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         token = await self._tokens.get()
         try:
-            return await self._api.post(endpoint, {"access_token": token}, body, secrets=(token,))
+            return await call(token)
         except PlatformApiError as error:
             if error.errcode not in self._refused_codes:
                 raise
             token = await self._tokens.fresh_after(token, error)
-        return await self._api.post(endpoint, {"access_token": token}, body, secrets=(token,))
+        return await call(token)
 
     async def close(self) -> None:
         """Give up a token that is being fetched."""

@@ -13,11 +13,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 
-import orjson
 import structlog
 
 from bot.clock import Clock
-from bot.delivery.body import message_body
+from bot.delivery.body import content_of
 from bot.delivery.client import ActiveClient, Receiver
 from bot.delivery.outcome import Failure, judge
 from bot.delivery.routes import Abilities, ChannelAbilities
@@ -147,7 +146,7 @@ class Courier:
             await self._give_back(trip, self._clock.now_ms() + self._spread(self._patience.full_wait_ms))
             return False
         if part.kind not in trip.row.active_parts:
-            await self._dead(trip.delivery, trip.held_ms, "unsendable", trip.number)
+            await self._dead(trip.delivery, trip.held_ms, f"unsendable:{part.kind}", trip.number)
             return False
         self._busy[channel] += 1
         try:
@@ -183,7 +182,7 @@ class Courier:
             now_ms,
             [(rate.most, rate.per_ms + self._patience.pace_margin_ms) for rate in row.rates],
             claim=f"{delivery.id}:{trip.number}" if row.drops_duplicates_ms else "",
-            content=orjson.dumps(message_body(part)) if row.drops_duplicates_ms else b"",
+            content=content_of(part),
             duplicate_memory_ms=row.drops_duplicates_ms + self._patience.pace_margin_ms,
         )
         if leave.wait_until_ms:

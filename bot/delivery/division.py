@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bot.delivery.cards import card_fault
 from bot.delivery.fit import fit_parts
 from bot.delivery.routes import Abilities
-from bot.model import Part
+from bot.model import CardUpdate, Image, Part, TemplateCard, Video, Voice
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,30 @@ def divide(parts: Iterable[Part], row: Abilities, *, inline: bool) -> Division:
     The parts keep their order: only the first can go in the response, so where its kind cannot be passive
     all go as a delivery.
     """
-    fitted = fit_parts(parts, row)
-    if inline and fitted and fitted[0].kind in row.passive_parts:
-        return Division(fitted[0], fitted[1:])
-    return Division(None, fitted)
+    parts = tuple(parts)
+    if inline:
+        fitted = fit_parts(parts, row)
+        if fitted and _can_be_passive(fitted[0], row):
+            rest = fitted[1:]
+            if all(part.kind in row.active_parts for part in rest):
+                return Division(fitted[0], rest)
+            return Division(fitted[0], _for_later(rest, row))
+    return Division(None, _for_later(parts, row))
+
+
+def _for_later(parts: tuple[Part, ...], row: Abilities) -> tuple[Part, ...]:
+    """Fit parts to the other route; of a channel without one they stay as they are, to be listed so."""
+    return fit_parts(parts, row, row.active_parts or None) if parts else ()
+
+
+def _can_be_passive(part: Part, row: Abilities) -> bool:
+    """Whether an HTTP response can hold a part.
+
+    Not bytes that must be uploaded first, nor a card that the platform would refuse: as a delivery that
+    dies with its reason it is seen.
+    """
+    if part.kind not in row.passive_parts:
+        return False
+    if isinstance(part, Image | Voice | Video):
+        return bool(part.media_id)
+    return not (isinstance(part, TemplateCard | CardUpdate) and card_fault(part))

@@ -9,7 +9,7 @@ Source: WeCom, access_token, rate limits, error codes; Official Account, access_
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -365,10 +365,10 @@ _OWN: Mapping[str, Explanation] = {
         "请为该成员开通许可后重发",
     ),
     "unsendable": Explanation(
-        "the channel cannot send a part of this kind",
-        "answer with a kind that the channel takes",
-        "该渠道不能发送这种类型的内容",
-        "请改用渠道支持的内容类型",
+        "the channel cannot send this part",
+        "answer with a kind, type and size that the channel takes",
+        "该渠道不能发送这部分内容",
+        "请改用渠道支持的内容类型、格式与大小",
     ),
     "unreadable": Explanation(
         "the stored delivery cannot be read",
@@ -411,14 +411,22 @@ def reason_of(endpoint: str, errcode: int) -> str:
 
 def explain(kind: str, reason: str) -> Explanation:
     """Return cause and cure of a delivery's reason on a kind of channel."""
-    if reason in _OWN:
-        return _OWN[reason]
+    word, _, detail = reason.partition(":")
+    if word in _OWN:
+        return _with_detail(_OWN[word], detail.strip())
     source, _, code = reason.partition("_")
     try:
         errcode = int(code)
     except ValueError:
         return _unknown(0)
     return rule_of(kind, "cgi-bin/token" if source == "token" else "", errcode).text
+
+
+def _with_detail(text: Explanation, detail: str) -> Explanation:
+    """Return an explanation that names the part and what is wrong with it."""
+    if not detail:
+        return text
+    return replace(text, cause=f"{text.cause} ({detail})", cause_zh=f"{text.cause_zh}（{detail}）")
 
 
 def _unknown(errcode: int) -> Explanation:

@@ -18,6 +18,10 @@ _HOUR_MS = 3_600_000
 _DAY_MS = 86_400_000
 
 
+_NOTICES = frozenset({"text_notice", "news_notice"})
+_CARD_TYPES = _NOTICES | {"button_interaction", "vote_interaction", "multiple_interaction"}
+
+
 class Route(StrEnum):
     """How a message gets to its receiver."""
 
@@ -87,6 +91,7 @@ class Abilities:
             where `passive_parts` is not empty.
         later: The route of an answer that is late or does not fit, NONE where there is no other.
         active_parts: Kinds of parts that route takes.
+        card_types: Layouts of template cards it takes, where it takes cards.
         text_limit_bytes: Longest text of either route, UTF-8 bytes; what is longer is split.
         markdown_limit_bytes: The same of Markdown.
         most_articles: Most articles of one news part.
@@ -119,6 +124,7 @@ class Abilities:
     text_limit_bytes: int
     markdown_limit_bytes: int
     most_articles: int
+    card_types: frozenset[str] = _CARD_TYPES
     joins_texts: bool = False
     mentions: bool = False
     rates: tuple[Rate, ...] = ()
@@ -258,6 +264,7 @@ WECOM_ROBOT = Abilities(
     text_limit_bytes=2048,
     markdown_limit_bytes=4096,
     most_articles=8,
+    card_types=_NOTICES,  # a robot hears of no button
     mentions=True,
     rates=(Rate(20, _MINUTE_MS, Scope.CHANNEL),),
     concurrency=1,
@@ -350,13 +357,20 @@ def channel_abilities(
         KeyError: No such kind.
     """
     direct, group = _ROWS[f"{kind} long_connection" if long_connection else kind]
+    if not can_send:
+        direct, group = _without_sends(direct), _without_sends(group)
     return ChannelAbilities(kind, _limited(direct, limits), _limited(group, limits), can_send)
+
+
+def _without_sends(row: Abilities | None) -> Abilities | None:
+    """Return a row whose replies must go in the HTTP response, as text where need be."""
+    return None if row is None else replace(row, active_parts=frozenset())
 
 
 def _limited(row: Abilities | None, limits: Mapping[int, int] | None) -> Abilities | None:
     if row is None or not limits:
         return row
-    own = Scope.CHANNEL if row is WECOM_ROBOT else Scope.RECEIVER
+    own = Scope.CHANNEL if row.name == WECOM_ROBOT.name else Scope.RECEIVER
     kept = tuple(rate for rate in row.rates if rate.scope is not own or rate.per_ms not in limits)
     return replace(row, rates=(*kept, *(Rate(most, per_ms, own) for per_ms, most in limits.items())))
 

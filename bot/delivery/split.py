@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 
 _ZWJ = "\u200d"
 _NO_CUT, _BETWEEN, _WORD, _SENTENCE, _LINE = range(5)
@@ -28,8 +29,7 @@ def split_text(text: str, limit_bytes: int) -> list[str]:
     Raises:
         ValueError: `limit_bytes` is below 4, the longest code point.
     """
-    if limit_bytes < _LONGEST_CHARACTER_BYTES:
-        raise ValueError(f"limit_bytes must be at least {_LONGEST_CHARACTER_BYTES}, not {limit_bytes}")
+    check_limit(limit_bytes)
     pieces = []
     start = 0
     while start < len(text):
@@ -37,6 +37,12 @@ def split_text(text: str, limit_bytes: int) -> list[str]:
         pieces.append(text[start:end])
         start = end
     return pieces
+
+
+def check_limit(limit_bytes: int) -> None:
+    """Refuse (ValueError) a limit that no character fits into."""
+    if limit_bytes < _LONGEST_CHARACTER_BYTES:
+        raise ValueError(f"limit_bytes must be at least {_LONGEST_CHARACTER_BYTES}, not {limit_bytes}")
 
 
 def _end_of_piece(text: str, start: int, limit_bytes: int) -> int:
@@ -54,7 +60,7 @@ def _end_of_piece(text: str, start: int, limit_bytes: int) -> int:
     previous = ""
     for index in range(start, len(text)):
         char = text[index]
-        if index > start and not _belongs(previous, char, flags):
+        if index > start and not belongs(previous, char, flags):
             ends[_BETWEEN] = index
             if rank > _BETWEEN and used_bytes * 2 >= limit_bytes:
                 ends[rank] = index
@@ -65,6 +71,23 @@ def _end_of_piece(text: str, start: int, limit_bytes: int) -> int:
         rank = _rank(char, previous, rank)
         previous = char
     return len(text)
+
+
+def graphemes(text: str) -> Iterator[tuple[str, int]]:
+    """Yield the characters of a text as people see them, each with how good a cut after it is.
+
+    The goodness is 1 (between two characters), 2 (after a word), 3 (after a sentence) or 4 (after a line).
+    """
+    start, flags, rank, previous = 0, 0, _NO_CUT, ""
+    for index, char in enumerate(text):
+        if index > start and not belongs(previous, char, flags):
+            yield text[start:index], rank
+            start = index
+        flags = flags + 1 if _is_regional(char) else 0
+        rank = _rank(char, previous, rank)
+        previous = char
+    if text:
+        yield text[start:], rank
 
 
 def _best(ends: list[int], start: int, index: int) -> int:
@@ -97,7 +120,7 @@ def _is_regional(char: str) -> bool:
     return "\U0001f1e6" <= char <= "\U0001f1ff"
 
 
-def _belongs(previous: str, char: str, flags: int) -> bool:
+def belongs(previous: str, char: str, flags: int) -> bool:
     """Whether `char` continues the character as people see it that `previous` belongs to.
 
     Follows the grapheme clusters of Unicode (UAX #29), a little wider in the Indic scripts, where any letter

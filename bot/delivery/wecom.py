@@ -1,6 +1,7 @@
-"""Sends through a WeCom app: ``message/send``, with the token of ``gettoken``.
+"""Sends through a WeCom app: ``message/send`` to people, ``appchat/send`` to the app's own groups.
 
-Source: WeCom, self-built app, message/send; WeCom, access_token.
+Source: WeCom, self-built app, message/send; WeCom, appchat; WeCom, access_token. Sizes and types of uploads
+are the vendor's published ones (temporary media).
 """
 
 from __future__ import annotations
@@ -10,17 +11,28 @@ from typing import Any
 import aiohttp
 
 from bot.clock import Clock
+from bot.delivery.appchat import AppChats
 from bot.delivery.authorized import AuthorizedApi
 from bot.delivery.body import message_body
 from bot.delivery.client import NotReachedError, Receiver, SendReceipt
 from bot.delivery.http import VendorApi
+from bot.delivery.media import MediaPart, MediaRule, MediaShelf, Uploads
 from bot.delivery.routes import WECOM_APP
 from bot.delivery.tokens import AccessTokens, Fetch, Fetched, fingerprint, read_token
-from bot.model import Part
+from bot.model import MiniProgram, Part
 from bot.storage.redis.tokens import TokenStore
+from bot.storage.sql.blobs import Blob
 
 _GET_TOKEN = "cgi-bin/gettoken"  # noqa: S105 - an endpoint
 _SEND = "cgi-bin/message/send"
+_UPLOAD = "cgi-bin/media/upload"
+_MOST_LINES = 10
+_RULES = {
+    "image": MediaRule(frozenset({"image/jpeg", "image/png"}), 10 << 20),
+    "voice": MediaRule(frozenset({"audio/amr"}), 2 << 20),
+    "video": MediaRule(frozenset({"video/mp4"}), 10 << 20),
+    "file": MediaRule(frozenset(), 20 << 20),
+}
 _DUPLICATES_S = WECOM_APP.drops_duplicates_ms // 1000
 
 
@@ -40,10 +52,15 @@ class WecomClient:
         agent_id: int,
         secret: str,
         api_base: str,
+        shelf: MediaShelf | None = None,
     ) -> None:
-        """Send as app `agent_id` of company `corp_id`; `secret` is the app's."""
+        """Send as app `agent_id` of company `corp_id`; `secret` is the app's.
+
+        Bytes of our own come from `shelf`.
+        """
         self.channel = channel
         self._agent_id = agent_id
+        account = fingerprint(self.kind, api_base, corp_id, secret)
         api = VendorApi(session, platform=self.kind, api_base=api_base)
         access = AccessTokens(
             tokens,
@@ -51,22 +68,46 @@ class WecomClient:
             _fetch(api, corp_id, secret),
             channel=channel,
             kind=self.kind,
-            fingerprint=fingerprint(self.kind, api_base, corp_id, secret),
+            fingerprint=account,
         )
         self._api = AuthorizedApi(api, access, refused_codes=frozenset({40014, 42001}))
+        self._uploads = Uploads(
+            shelf,
+            self._upload,
+            platform=self.kind,
+            account=f"{channel}:{account}",
+            endpoint=_SEND,
+            rules=_RULES,
+        )
+        self.chats = AppChats(self._api, self._uploads)
 
     async def send(self, receiver: Receiver, part: Part, *, guard: bool = False) -> SendReceipt:
-        """Send one part to one member; `guard` lets the platform drop an equal one of the last four hours.
+        """Send one part to one member, or to a group that the app made.
 
-        The platform compares contents, not ids: see `PaceStore.ask` for when that is wanted.
+        `guard` lets the platform drop an equal one that the member got in the last four hours; it compares
+        contents, not ids: see `PaceStore.ask` for when that is wanted. In groups it has no effect.
 
         Raises:
             NotReachedError: Accepted, but the member is unknown, outside the visible range or unlicensed.
+            UnsendableError: The platform never takes this part.
             PlatformApiError: Refused (errcode not 0), also with another access token.
             PlatformUnreachableError: No usable answer; the part may have been sent.
-            StoreUnavailableError: The access token could not be looked up; nothing was sent.
+            StoreError: A store is away; nothing was sent.
         """
-        body: dict[str, Any] = {"touser": receiver.user_id, "agentid": self._agent_id, **message_body(part)}
+        if receiver.group_id:
+            return await self.chats.send(receiver.group_id, part)
+        if isinstance(part, MediaPart):
+            return await self._uploads.send(
+                part, lambda media_id: self._send(receiver, message_body(part, media_id), guard=guard)
+            )
+        try:
+            body = _notice(part) if isinstance(part, MiniProgram) else message_body(part)
+        except ValueError as error:
+            raise self._uploads.unsendable(part.kind, str(error)) from None
+        return await self._send(receiver, body, guard=guard)
+
+    async def _send(self, receiver: Receiver, message: dict[str, Any], *, guard: bool) -> SendReceipt:
+        body: dict[str, Any] = {"touser": receiver.user_id, "agentid": self._agent_id, **message}
         if guard:
             body |= {"enable_duplicate_check": 1, "duplicate_check_interval": _DUPLICATES_S}
         answer = await self._api.post(_SEND, body)
@@ -75,9 +116,24 @@ class WecomClient:
                 raise NotReachedError(platform=self.kind, endpoint=_SEND, reason=reason)
         return SendReceipt(str(answer.get("msgid", "")))
 
+    async def _upload(self, kind: str, blob: Blob, file_name: str) -> dict[str, Any]:
+        return await self._api.upload(
+            _UPLOAD, {"type": kind}, blob.content, content_type=blob.content_type, file_name=file_name
+        )
+
     async def close(self) -> None:
         """Give up a token that is being fetched."""
         await self._api.close()
+
+
+def _notice(part: MiniProgram) -> dict[str, Any]:
+    """Return a mini program as a notice with what its lines say."""
+    notice: dict[str, Any] = {"appid": part.app_id, "page": part.page_path, "title": part.title}
+    if part.description:
+        notice["description"] = part.description
+    if part.lines:
+        notice["content_item"] = [{"key": name, "value": value} for name, value in part.lines[:_MOST_LINES]]
+    return {"msgtype": "miniprogram_notice", "miniprogram_notice": notice}
 
 
 def _fetch(api: VendorApi, corp_id: str, secret: str) -> Fetch:

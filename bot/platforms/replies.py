@@ -9,16 +9,21 @@ Source: WeCom, self-built app, passive reply types; WeChat, events, passive repl
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bot.model import Image, News, Text, Video, Voice
+from bot.model import CardUpdate, Image, News, Text, Video, Voice
+from bot.platforms.wecom.card_json import card_json
 
 if TYPE_CHECKING:
-    from bot.model import Article, Event, Part
+    from collections.abc import Mapping
+
+    from bot.model import Article, Event, Part, TemplateCard
 
 TEXT_LIMIT_BYTES = 2048
 NEWS_LIMIT = 8
 
+BUTTON_UPDATE = "update_button"  # as a card's type: see `bot.model.CardUpdate`
+_TAGS = {"keyname": "KeyName", "checkbox": "CheckBox"}
 _UTF8_MOST_BYTES = 4  # of one character
 # What XML 1.0 has no way to write; a lone surrogate has no UTF-8 either.
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -31,13 +36,16 @@ def render_reply(event: Event, part: Part, at_ms: int) -> bytes:
     bytes.
 
     Raises:
-        ValueError: A text above 2048 bytes of UTF-8, or not one to eight articles.
+        ValueError: A text above 2048 bytes of UTF-8, not one to eight articles, or a card beyond its limits.
     """
+    kind = part.kind
+    if isinstance(part, CardUpdate):
+        kind = BUTTON_UPDATE if part.card.card_type == BUTTON_UPDATE else "update_template_card"
     return (
         f"<xml><ToUserName>{_cdata(event.user_id)}</ToUserName>"
         f"<FromUserName>{_cdata(event.account_id)}</FromUserName>"
         f"<CreateTime>{at_ms // 1000}</CreateTime>"
-        f"<MsgType><![CDATA[{part.kind}]]></MsgType>{_body(part)}</xml>"
+        f"<MsgType><![CDATA[{kind}]]></MsgType>{_body(part)}</xml>"
     ).encode()
 
 
@@ -54,8 +62,34 @@ def _body(part: Part) -> str:
             f"<Video><MediaId>{_cdata(part.media_id)}</MediaId><Title>{_cdata(part.title)}</Title>"
             f"<Description>{_cdata(part.description)}</Description></Video>"
         )
+    if isinstance(part, CardUpdate):
+        return _card_update(part.card)
     assert isinstance(part, News), "routes.py lets nothing else through"
     return _news(part)
+
+
+def _card_update(card: TemplateCard) -> str:
+    """Return the card that takes the place of the one clicked, or the text its button has from now on."""
+    if card.card_type == BUTTON_UPDATE:
+        if card.submit is None or not card.submit.text:
+            raise ValueError("submit: needs the button's new text")
+        return f"<Button><ReplaceName>{_cdata(card.submit.text)}</ReplaceName></Button>"
+    return f"<TemplateCard>{_elements(card_json(card))}</TemplateCard>"
+
+
+def _elements(body: Mapping[str, Any]) -> str:
+    """Return a JSON object as the same elements in XML: a list is one element for each of its items."""
+    said = []
+    for name, value in body.items():
+        tag = _TAGS.get(name) or "".join([word.capitalize() for word in name.split("_")])
+        for item in value if isinstance(value, list) else (value,):
+            inner = _elements(item) if isinstance(item, dict) else _scalar(item)
+            said.append(f"<{tag}>{inner}</{tag}>")
+    return "".join(said)
+
+
+def _scalar(value: str | int) -> str:
+    return _cdata(value) if isinstance(value, str) else str(value)
 
 
 def _news(part: News) -> str:

@@ -10,13 +10,23 @@ from bot.errors import ConfigError, Fault
 from bot.model import Content, Reply, TextMessage
 from bot.routing.context import Context, Question
 from bot.routing.normalise import Normaliser
-from bot.routing.router import NOBODY, Command, Finder, Route, Router
+from bot.routing.router import NOBODY, Command, Finder, Route, Router, Step
 from bot.routing.words import words_of
 
 _log = structlog.get_logger("huoqun")
 
 Next = Callable[[Context], Awaitable[Reply | None]]
 Middleware = Callable[[Context, Next], Awaitable[Reply | None]]
+
+CANCEL_WORDS = frozenset({"取消", "退出", "cancel", "quit"})
+"""What ends a conversation at any step, in normal form."""
+
+
+async def _cancel(ctx: Context) -> Reply:
+    return ctx.end(ctx.say("conversation.cancelled"))
+
+
+_CANCELLED = Route("dispatcher.cancel", _cancel, personal=True)
 
 
 class Dispatcher:
@@ -25,6 +35,7 @@ class Dispatcher:
     Attributes:
         commands: Every command: (words, whether it is for managers), in the order of the routers.
         command_words: Every word that is a command, in normal form.
+        steps: Every step of a conversation.
         normaliser: Brings texts to the form they are compared in.
     """
 
@@ -34,12 +45,17 @@ class Dispatcher:
         """Join the routers' routes.
 
         Raises:
-            ConfigError: Two commands share a word; every such word is named.
+            ConfigError: Two commands share a word, or two steps a name; every such one is named.
         """
         self._middlewares = tuple(middlewares)
         self.normaliser = normaliser
-        self._commands = _command_table(routers, normaliser)
+        faults: list[Fault] = []
+        self._commands = _command_table(routers, normaliser, faults)
+        self._steps = _step_table(routers, faults)
+        if faults:
+            raise ConfigError(faults)
         self.command_words = frozenset(self._commands)
+        self.steps = frozenset(self._steps)
         self._finders: tuple[tuple[str, Finder], ...] = tuple(
             named for router in routers for named in router.finders
         )
@@ -77,14 +93,32 @@ class Dispatcher:
                     return found
         return self._reports.get(type(content), NOBODY)
 
+    def route_in(self, question: Question, step: str) -> Route:
+        """Return what is to be done with what a member sends whose conversation stands at `step`.
+
+        A word of `CANCEL_WORDS` ends it, a command is carried out beside it, other texts answer the step.
+
+        Raises:
+            KeyError: No router has such a step.
+        """
+        content = question.event.content
+        known = self._steps[step]
+        if type(content) is not TextMessage:
+            return known.route if type(content) in known.takes else self.route(question)
+        word, rest = self.normaliser.command_words(content.text)
+        if word in CANCEL_WORDS and not rest:
+            return _CANCELLED
+        return self._command(content.text) or known.route
+
     def _command(self, text: str) -> Route | None:
         word, rest = self.normaliser.command_words(text)
         command = self._commands.get(word)
         if command is None or (rest and not command.takes_text):
             return None
         return Route(
-            command.name, command.handler, word=command.words[0], rest=rest, for_managers=command.for_managers
-        )
+            command.name, command.handler, word=command.words[0], rest=rest,
+            for_managers=command.for_managers, personal=command.personal,
+        )  # fmt: skip
 
     async def answer(self, context: Context, route: Route) -> Reply | None:
         """Run the route's handler inside the middlewares, the first of the list outermost."""
@@ -105,9 +139,11 @@ def _bind(middleware: Middleware, following: Next) -> Next:
     return step
 
 
-def _command_table(routers: Sequence[Router], normaliser: Normaliser) -> dict[str, Command]:
+def _command_table(
+    routers: Sequence[Router], normaliser: Normaliser, faults: list[Fault]
+) -> dict[str, Command]:
+    """Return every command by its words in normal form; those that clash go to `faults`."""
     table: dict[str, Command] = {}
-    faults = []
     for router in routers:
         for command in router.commands:
             for word in command.words:
@@ -121,6 +157,22 @@ def _command_table(routers: Sequence[Router], normaliser: Normaliser) -> dict[st
                             cure="choose another word, or leave one of the two routers out",
                         )
                     )
-    if faults:
-        raise ConfigError(faults)
+    return table
+
+
+def _step_table(routers: Sequence[Router], faults: list[Fault]) -> dict[str, Step]:
+    """Return every step by its name; those that clash go to `faults`."""
+    table: dict[str, Step] = {}
+    for router in routers:
+        for step in router.steps:
+            known = table.setdefault(step.route.step, step)
+            if known is not step:
+                faults.append(
+                    Fault(
+                        where=f"router {router.name}",
+                        path=step.route.name,
+                        problem=f"the step {step.route.step} is registered already by {known.route.name}",
+                        cure="choose another name, or leave one of the two routers out",
+                    )
+                )
     return table

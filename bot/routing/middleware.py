@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import structlog
 
 from bot.errors import RefusedError, StoreError
-from bot.model import Reply
+from bot.model import Markdown, Reply, Text
 from bot.routing.context import Context
 from bot.routing.dispatcher import Next
+from bot.routing.names import display_name
 
 _log = structlog.get_logger("huoqun")
 
@@ -38,6 +41,7 @@ async def limit_rate(ctx: Context, following: Next) -> Reply | None:
     inbox = ctx.stores.inbox
     if not ctx.event.is_message or inbox.within_rate(ctx.taken):
         return await following(ctx)
+    ctx.personal = True
     return ctx.say("common.slow_down") if inbox.first_above_rate(ctx.taken) else None
 
 
@@ -47,9 +51,30 @@ async def choose_language(ctx: Context, following: Next) -> Reply | None:
     return await following(ctx)
 
 
+async def name_in_group(ctx: Context, following: Next) -> Reply | None:
+    """Begin what is meant for one member of a group with their name: others read it too.
+
+    That is what a personal command answers, a question to the member, and a refusal.
+    """
+    reply = await following(ctx)
+    if not (ctx.event.group_id and reply and reply.parts):
+        return reply
+    asks = reply.turn is not None and reply.turn.step
+    first = reply.parts[0]
+    if not (ctx.personal or asks) or not isinstance(first, Text | Markdown):
+        return reply
+    member = await ctx.stores.members.get(ctx.community.id, ctx.event.member_id)
+    name = display_name(member.name, ctx.event.user_id)
+    named = replace(first, text=ctx.text("group.to_member", name=name, text=first.text))
+    return replace(reply, parts=(named, *reply.parts[1:]))
+
+
 async def know_role(ctx: Context, following: Next) -> Reply | None:
     """Know whether the sender is a manager of the community, and keep managers' commands to managers."""
     ctx.is_manager = ctx.event.member_id in ctx.community.managers
     if ctx.for_managers and not ctx.is_manager:
-        return ctx.say("common.managers_only", command=ctx.word)
+        ctx.personal = True
+        refusal = ctx.say("common.managers_only", command=ctx.word)
+        # Who lost the role in the middle of a conversation must not hear this until it expires.
+        return refusal if ctx.word else ctx.end(refusal)
     return await following(ctx)

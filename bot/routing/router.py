@@ -7,7 +7,7 @@ answer, which then leaves with the event's first and only round trip.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,6 +31,8 @@ class Route(NamedTuple):
         word: The command word as it was registered; empty for other routes.
         rest: What followed the command word, as the member wrote it.
         for_managers: Whether only members with the manager role may do it.
+        step: The step of a conversation that this is an answer to; empty for other routes.
+        personal: Whether the answer is about who asks; in a group it then begins with their name.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Route(NamedTuple):
     word: str = ""
     rest: str = ""
     for_managers: bool = False
+    step: str = ""
+    personal: bool = False
 
 
 NOBODY = Route("nobody")
@@ -55,6 +59,15 @@ class Command:
     handler: Handler
     takes_text: bool
     for_managers: bool
+    personal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of a conversation as registered; `takes` are the kinds of content it answers beside texts."""
+
+    route: Route
+    takes: frozenset[type[Content]]
 
 
 class Router:
@@ -73,12 +86,15 @@ class Router:
         self.name = name
         self.commands: list[Command] = []
         self.finders: list[tuple[str, Finder]] = []
+        self.steps: list[Step] = []
         self.reports: list[tuple[type[Content], str, Handler]] = []
 
     def command(
-        self, *words: str, takes_text: bool = False, for_managers: bool = False
+        self, *words: str, takes_text: bool = False, for_managers: bool = False, personal: bool = False
     ) -> Callable[[Handler], Handler]:
         """Answer a command: the whole message is one of `words`, or with `takes_text` begins with it.
+
+        The answer of a `personal` one is about who asks, so that in a group it begins with their name.
 
         Raises:
             ValueError: No word, a word with a space in it, or one that begins with a sign that is taken off
@@ -91,7 +107,29 @@ class Router:
 
         def register(handler: Handler) -> Handler:
             name = f"{self.name}.{getattr(handler, '__name__', words[0])}"
-            self.commands.append(Command(name, words, handler, takes_text, for_managers))
+            self.commands.append(Command(name, words, handler, takes_text, for_managers, personal))
+            return handler
+
+        return register
+
+    def step(
+        self, name: str, *, takes: Collection[type[Content]] = (), for_managers: bool = False
+    ) -> Callable[[Handler], Handler]:
+        """Answer what a member says next in a conversation that stands at this step (`Context.ask`).
+
+        `name` is unique over all routers and stays in the store for as long as a conversation waits, such
+        as ``quiz.answer``. Beside texts the step gets the kinds of content that `takes` names.
+
+        Raises:
+            ValueError: The name is empty or has a space in it.
+        """
+        if len(name.split()) != 1:
+            raise ValueError(f"router {self.name}: a step needs a name without spaces, not {name!r}")
+
+        def register(handler: Handler) -> Handler:
+            named = f"{self.name}.{getattr(handler, '__name__', name)}"
+            route = Route(named, handler, for_managers=for_managers, step=name, personal=True)
+            self.steps.append(Step(route, frozenset(takes)))
             return handler
 
         return register

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bot.storage.drain import Drain
     from bot.storage.redis.check_ins import CheckIns
+    from bot.storage.redis.conversations import Conversations
     from bot.storage.redis.inbox import Inbox
     from bot.storage.redis.keyword_gate import KeywordGate
     from bot.storage.redis.members import Members
@@ -29,6 +30,7 @@ class Stores:
     inbox: Inbox
     points: Points
     check_ins: CheckIns
+    conversations: Conversations
     members: Members
     keyword_gate: KeywordGate
     streams: Streams

@@ -16,12 +16,17 @@ RULE = {"triggers": ["奶"], "answers": ["鲜奶"]}
 _BODIES: dict[str, Any] = {
     "grant_points": {"member": "app:ana", "delta": 5, "request_id": "r"},
     "reverse_entry": {"request_id": "back"},
+    "create_group": {
+        "channel": "app", "name": "鲜奶小队", "owner": "ana", "members": ["ana", "liwei"], "request_id": "g",
+    },
+    "change_group": {"name": "新名"},
+    "upload_media": {"any": "file"},
     "try_keywords": {"text": "奶"},
     "import_keywords": [RULE],
     "create_keyword": RULE,
     "replace_keyword": RULE,
     "change_keyword": {"enabled": False},
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ async def sample_requests(world: World) -> list[Sample]:
     """Fill community milk with one of everything, and return one request for every endpoint."""
     await world.say("ana", "签到")
     rule = await world.post("/communities/milk/keywords", RULE)
+    group = await world.post("/communities/milk/groups", _BODIES["create_group"])
     (entry,) = await world.items("/communities/milk/ledger")
     await asyncio.gather(
         dead_delivery(world, "d-milk", "milk", "app"), dead_delivery(world, "d-tea", "tea", "oa")
@@ -63,6 +69,7 @@ async def sample_requests(world: World) -> list[Sample]:
         "{entry}": entry["id"],
         "{rule}": str(rule.body["id"]),
         "{delivery}": "d-milk",
+        "{group}": group.body["id"],
     }
     samples = []
     for endpoint in ENDPOINTS:

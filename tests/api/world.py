@@ -22,14 +22,15 @@ from bot.serve import api_parts
 from bot.storage.sql.api_tokens import ApiTokenStore
 from bot.wiring import Service, open_service
 from run import ROUTERS
+from tests.delivery.vendor import SECRET, FakeVendor
 
 NOON_IN_SHANGHAI = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # a Monday
 _KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
-CONFIG = {
+CONFIG: dict[str, list[dict[str, Any]]] = {
     "channels": [
         {
             "name": "app", "kind": "wecom_app", "corp_id": "ww0000000000test00", "agent_id": 1000002,
-            "secret": "secret-of-the-app", "token": "token", "encoding_aes_key": _KEY,
+            "secret": SECRET, "token": "token", "encoding_aes_key": _KEY,
         },
         {"name": "oa", "kind": "wechat_oa", "app_id": "wx0", "secret": "", "token": "token", "mode": "plain"},
     ],
@@ -67,8 +68,10 @@ class Reply:
 class World:
     """The product, seen through its API."""
 
-    def __init__(self, service: Service, client: TestClient[Any, Any], clock: FixedClock) -> None:
-        self.service, self.client, self.clock = service, client, clock
+    def __init__(
+        self, service: Service, client: TestClient[Any, Any], clock: FixedClock, vendor: FakeVendor
+    ) -> None:
+        self.service, self.client, self.clock, self.vendor = service, client, clock, vendor
         self.tokens = ApiTokenStore(service.database, clock)
         self.owner = ""
         self._messages = 0
@@ -139,17 +142,23 @@ async def _reply(response: ClientResponse) -> Reply:
     )
 
 
+def _at(api_base: str) -> dict[str, object]:
+    """Return the configuration with the vendor's API at another address."""
+    return {**CONFIG, "channels": [{**channel, "api_base": api_base} for channel in CONFIG["channels"]]}
+
+
 async def open_world(redis_url: str, database_url: str) -> World:
     """Start the product on these stores; `close_world` ends it."""
     clock = FixedClock(NOON_IN_SHANGHAI)
+    vendor = await FakeVendor(clock).__aenter__()
     service = await open_service(
-        Config.model_validate(CONFIG), ROUTERS, load_catalog(), clock,
+        Config.model_validate(_at(vendor.base)), ROUTERS, load_catalog(), clock,
         redis_url=redis_url, database_url=database_url,
     )  # fmt: skip
     add_api(service.web_app, api_parts(service))
     client = TestClient(TestServer(service.web_app))
     await client.start_server()
-    world = World(service, client, clock)
+    world = World(service, client, clock, vendor)
     _, world.owner = await world.tokens.create("boss", "owner")
     return world
 
@@ -158,3 +167,4 @@ async def close_world(world: World) -> None:
     """End the product."""
     await world.client.close()
     await world.service.close()
+    await world.vendor.__aexit__()

@@ -16,7 +16,7 @@ from bot.config import Config
 from bot.connection.assemble import Rhythm
 from bot.connection.keeper import Patience
 from bot.connection.session import Pulse
-from bot.connection.uploads import FetchBlob, no_blobs
+from bot.connection.uploads import FetchBlob
 from bot.delivery.courier import Patience as AttemptPatience
 from bot.model import CardClicked, CardUpdate, Entered, Reply, TemplateCard, Text
 from bot.routing.context import Context
@@ -147,7 +147,7 @@ async def start(stores: Stores, platform: AibotPlatform) -> AsyncIterator[Start]
     async with AsyncExitStack() as stack:
 
         async def start(
-            *, rhythm: Rhythm = QUICK, fetch_blob: FetchBlob = no_blobs, **channel: Any
+            *, rhythm: Rhythm = QUICK, fetch_blob: FetchBlob | None = None, **channel: Any
         ) -> Process:
             gates = Gates()
             service = await open_service(

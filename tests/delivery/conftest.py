@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from bot.clock import FixedClock
 from bot.delivery.http import open_session
+from bot.delivery.media import MediaShelf
 from bot.delivery.sender import Sender
 from bot.delivery.wechat import WechatClient
 from bot.delivery.wecom import WecomClient
+from bot.delivery.wecom_robot import WecomRobotClient
 from bot.model import Part, Text
 from bot.storage.redis.client import RedisClient, connect
 from bot.storage.redis.deliveries import Delivery, DeliveryStore, encode_parts
 from bot.storage.redis.keys import Keys
+from bot.storage.redis.media_ids import MediaIds
 from bot.storage.redis.pacing import PaceStore
 from bot.storage.redis.tokens import TokenStore
-from tests.delivery.vendor import ABILITIES, SECRET, FakeVendor
+from bot.storage.sql.blobs import BlobStore
+from bot.storage.sql.database import Database, embedded_url
+from bot.storage.sql.migrate import migrate
+from tests.delivery.vendor import ABILITIES, ROBOT_KEY, SECRET, FakeVendor
 
 COMMUNITY = "milk"
 MEMORY_MS = 3 * 86_400_000
@@ -45,6 +53,14 @@ async def vendor(clock: FixedClock) -> AsyncIterator[FakeVendor]:
         yield vendor
 
 
+@pytest.fixture(scope="session")
+def empty_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a migrated database, to copy."""
+    folder = tmp_path_factory.mktemp("history")
+    asyncio.run(migrate(embedded_url(folder)))
+    return folder / "history.db"
+
+
 @dataclass(slots=True)
 class Process:
     """What one process of a deployment has: its own connection, session, clients and sender."""
@@ -56,12 +72,16 @@ class Process:
     pace: PaceStore
     app: WecomClient
     account: WechatClient
+    robot: WecomRobotClient
+    blobs: BlobStore
     sender: Sender
     outcomes: list[tuple[str, str]] = field(default_factory=list)
 
-    async def ask_for(self, id_: str, *parts: Part | str, channel: str = "app", user_id: str = "ana") -> None:
+    async def ask_for(
+        self, id_: str, *parts: Part | str, channel: str = "app", user_id: str = "ana", group_id: str = ""
+    ) -> None:
         """Ask for a delivery that is due now."""
-        new = delivery(id_, *parts, channel=channel, user_id=user_id)
+        new = delivery(id_, *parts, channel=channel, user_id=user_id, group_id=group_id)
         assert await self.deliveries.create(new, self.clock.now_ms())
 
     async def carry_on(self, *, for_s: int, step_s: int = 5) -> None:
@@ -84,14 +104,28 @@ Start = Callable[..., Awaitable[Process]]
 
 
 @pytest.fixture
-async def start(redis_url: str, keys: Keys, clock: FixedClock, vendor: FakeVendor) -> AsyncIterator[Start]:
-    """Start one more process on the shared store."""
+async def start(
+    redis_url: str,
+    keys: Keys,
+    clock: FixedClock,
+    vendor: FakeVendor,
+    empty_history: Path,
+    tmp_path: Path,
+) -> AsyncIterator[Start]:
+    """Start one more process on the shared stores."""
     async with AsyncExitStack() as stack:
+        opened: list[Database] = []
 
-        async def start(*, secret: str = SECRET, base: str = "") -> Process:
+        async def start(*, secret: str = SECRET, base: str = "", key: str = ROBOT_KEY) -> Process:
             redis = await connect(redis_url)
             stack.push_async_callback(redis.close)
             session = await stack.enter_async_context(open_session())
+            if not opened:  # the processes of a test share it
+                shutil.copy(empty_history, tmp_path)
+                opened.append(await Database.open(embedded_url(tmp_path)))
+                stack.push_async_callback(opened[0].close)
+            blobs = BlobStore(opened[0], clock)
+            shelf = MediaShelf(blobs, MediaIds(redis, keys))
             tokens, api_base = TokenStore(redis, keys), base or vendor.base
             app = WecomClient(
                 session,
@@ -102,10 +136,19 @@ async def start(redis_url: str, keys: Keys, clock: FixedClock, vendor: FakeVendo
                 agent_id=7,
                 secret=secret,
                 api_base=api_base,
+                shelf=shelf,
             )
             account = WechatClient(
-                session, tokens, clock, channel="oa", app_id="wx0", secret=secret, api_base=api_base
+                session,
+                tokens,
+                clock,
+                channel="oa",
+                app_id="wx0",
+                secret=secret,
+                api_base=api_base,
+                shelf=shelf,
             )
+            robot = WecomRobotClient(session, channel="robot", key=key, api_base=api_base, shelf=shelf)
             stack.push_async_callback(app.close)
             stack.push_async_callback(account.close)
             outcomes: list[tuple[str, str]] = []
@@ -113,13 +156,13 @@ async def start(redis_url: str, keys: Keys, clock: FixedClock, vendor: FakeVendo
             sender = Sender(
                 deliveries,
                 pace,
-                {"app": app, "oa": account},
+                {"app": app, "oa": account, "robot": robot},
                 ABILITIES,
                 clock,
                 on_outcome=lambda channel, outcome: outcomes.append((channel, outcome)),
                 random=Random(7),
             )
-            return Process(redis, keys, clock, deliveries, pace, app, account, sender, outcomes)
+            return Process(redis, keys, clock, deliveries, pace, app, account, robot, blobs, sender, outcomes)
 
         yield start
 
@@ -130,7 +173,12 @@ async def process(start: Start) -> Process:
 
 
 def delivery(
-    id_: str, *parts: Part | str, channel: str = "app", user_id: str = "ana", at_ms: int = 1
+    id_: str,
+    *parts: Part | str,
+    channel: str = "app",
+    user_id: str = "ana",
+    group_id: str = "",
+    at_ms: int = 1,
 ) -> Delivery:
     """Return a new delivery of texts or parts."""
     return Delivery(
@@ -138,6 +186,7 @@ def delivery(
         community=COMMUNITY,
         channel=channel,
         user_id=user_id,
+        group_id=group_id,
         member=f"{channel}:{user_id}",
         cause=f"cause of {id_}",
         route="active",

@@ -175,7 +175,7 @@ async def test_a_part_that_the_channel_cannot_send_is_listed(
 
     await process.sender.run_once()
 
-    assert await process.states() == {"d1": ("dead", "unsendable")}
+    assert await process.states() == {"d1": ("dead", "unsendable:image")}
     assert vendor.texts("ana") == ["one"]
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import email.message
+import email.policy
+import re
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -13,7 +16,12 @@ from aiohttp import web
 from bot.clock import Clock
 from bot.delivery.routes import channel_abilities
 
-ABILITIES = {"app": channel_abilities("wecom_app"), "oa": channel_abilities("wechat_oa")}
+ABILITIES = {
+    "app": channel_abilities("wecom_app"),
+    "oa": channel_abilities("wechat_oa"),
+    "robot": channel_abilities("wecom_robot"),
+}
+ROBOT_KEY = "the-key-of-the-robot"
 SECRET = "the-secret-of-the-account"
 _MINUTE_MS, _HOUR_MS = 60_000, 3_600_000
 
@@ -49,8 +57,21 @@ class Received:
         return str(self.body.get("content", ""))
 
 
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """One file that was uploaded; `account` is the robot's key or empty."""
+
+    media_id: str
+    kind: str
+    content: bytes
+    content_type: str
+    file_name: str
+    account: str
+    form: bytes = field(repr=False)
+
+
 class FakeVendor:
-    """Serves gettoken, token, stable_token, message/send and message/custom/send on loopback."""
+    """Serves on loopback what our clients call: tokens, sends, robots, an app's groups, uploads."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -73,18 +94,29 @@ class FakeVendor:
         self.at_once = 0
         self.most_at_once = 0
         self.base = ""
+        self.uploads: dict[str, Uploaded] = {}
+        self.no_media_id = False
+        self.chats: dict[str, dict[str, Any]] = {}
+        self.to_groups: list[dict[str, Any]] = []  # what appchat/send and webhook/send accepted
         self.redirect_to = ""
         self._issued = 0
         self._said: dict[tuple[str, bytes], int] = {}
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
-        app = web.Application()
+        app = web.Application(client_max_size=32 << 20)
         app.router.add_get("/cgi-bin/gettoken", self._wecom_token)
         app.router.add_get("/cgi-bin/token", self._wechat_token)
         app.router.add_post("/cgi-bin/stable_token", self._stable_token)
         app.router.add_post("/cgi-bin/message/send", self._send)
         app.router.add_post("/cgi-bin/message/custom/send", self._send)
+        app.router.add_post("/cgi-bin/media/upload", self._upload)
+        app.router.add_post("/cgi-bin/webhook/upload_media", self._upload)
+        app.router.add_post("/cgi-bin/webhook/send", self._send_by_robot)
+        app.router.add_post("/cgi-bin/appchat/create", self._create_chat)
+        app.router.add_post("/cgi-bin/appchat/update", self._update_chat)
+        app.router.add_get("/cgi-bin/appchat/get", self._get_chat)
+        app.router.add_post("/cgi-bin/appchat/send", self._send_to_chat)
         self._runner = web.AppRunner(app, shutdown_timeout=0.05)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -161,10 +193,9 @@ class FakeVendor:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())
-        if request.query["access_token"] not in self.valid:
-            return web.json_response(
-                {"errcode": 40014, "errmsg": f"invalid access_token {request.query['access_token']}"}
-            )
+        refusal = self._refused_token(request) or self._unknown_media(body, "")
+        if refusal is not None:
+            return refusal
         if self.redirect_to:
             raise web.HTTPFound(self.redirect_to)
         fault = self.faults.popleft() if self.faults else None
@@ -206,3 +237,124 @@ class FakeVendor:
     def _over_rate(self, user_id: str, now_ms: int) -> bool:
         ages = [now_ms - message.at_ms for message in self.received if message.user_id == user_id]
         return sum(age < _MINUTE_MS for age in ages) >= 30 or sum(age < _HOUR_MS for age in ages) >= 1000
+
+    # ------------------------------------------------------------ uploads
+
+    async def _upload(self, request: web.Request) -> web.StreamResponse:
+        self.calls["upload"] += 1
+        key = request.query.get("key", "")
+        refusal = self._refused_key(key) if "webhook" in request.path else self._refused_token(request)
+        if refusal is not None:
+            return refusal
+        form = await request.read()
+        part = email.message_from_bytes(
+            f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode() + form,
+            policy=email.policy.HTTP,
+        ).get_payload(0)
+        assert isinstance(part, email.message.EmailMessage)
+        head, _, rest = form.partition(b"\r\n\r\n")
+        content = rest[: rest.rindex(b"\r\n--")]
+        name = re.search(rb'filename="([^"]*)"', head)
+        assert name is not None
+        assert part.get_param("name", header="content-disposition") == "media"
+        media_id = f"MEDIA-{self.calls['upload'] - 1}"
+        self.uploads[media_id] = Uploaded(
+            media_id, request.query["type"], content, part.get_content_type(), name[1].decode(), key, form
+        )
+        if self.no_media_id:
+            return web.json_response({"errcode": 0, "errmsg": "ok"})
+        return web.json_response({"errcode": 0, "errmsg": "ok", "type": "x", "media_id": media_id})
+
+    def forget_uploads(self) -> None:
+        """Let three days pass for everything that was uploaded."""
+        self.uploads.clear()
+
+    def _unknown_media(self, body: dict[str, Any], account: str) -> web.StreamResponse | None:
+        """Refuse a media id that looks like one of ours and is none of this account's."""
+        media_id = str(body[body["msgtype"]].get("media_id", ""))
+        known = self.uploads.get(media_id)
+        if media_id.startswith("MEDIA-") and (known is None or known.account != account):
+            return web.json_response({"errcode": 40007, "errmsg": "invalid media_id"})
+        return None
+
+    def _refused_token(self, request: web.Request) -> web.StreamResponse | None:
+        token = request.query["access_token"]
+        if token in self.valid:
+            return None
+        return web.json_response({"errcode": 40014, "errmsg": f"invalid access_token {token}"})
+
+    # ------------------------------------------------------------ robots
+
+    def _refused_key(self, key: str) -> web.StreamResponse | None:
+        if key == ROBOT_KEY:
+            return None
+        return web.json_response({"errcode": 93000, "errmsg": f"invalid webhook url {key}"})
+
+    async def _send_by_robot(self, request: web.Request) -> web.StreamResponse:
+        self.calls["webhook"] += 1
+        key = request.query["key"]
+        body = orjson.loads(await request.read())
+        fault = self.faults.popleft() if self.faults else None
+        if fault is not None:
+            answer = {"errcode": fault.errcode, "errmsg": f"fault of {key}"}
+            return web.Response(status=fault.status, body=fault.raw or orjson.dumps(answer))
+        refusal = self._refused_key(key) or self._unknown_media(body, key)
+        if refusal is not None:
+            return refusal
+        self.to_groups.append(body)
+        return web.json_response({"errcode": 0, "errmsg": "ok"})
+
+    # ------------------------------------------------------------ groups of an app
+
+    async def _create_chat(self, request: web.Request) -> web.StreamResponse:
+        self.calls["create_chat"] += 1
+        body = orjson.loads(await request.read())
+        refusal = self._refused_token(request)
+        if refusal is not None:
+            return refusal
+        fault = self.faults.popleft() if self.faults else None
+        chat_id = body.get("chatid") or f"CHAT{len(self.chats)}"
+        if fault is None or fault.acted:
+            if chat_id in self.chats:
+                return web.json_response({"errcode": 86215, "errmsg": "chatid exists"})
+            self.chats[chat_id] = {**body, "chatid": chat_id}
+        if fault is not None:
+            return web.Response(status=fault.status, body=orjson.dumps({"errcode": fault.errcode}))
+        return web.json_response({"errcode": 0, "errmsg": "ok", "chatid": chat_id})
+
+    async def _update_chat(self, request: web.Request) -> web.StreamResponse:
+        body = orjson.loads(await request.read())
+        refusal = self._refused_token(request) or self._no_chat(body["chatid"])
+        if refusal is not None:
+            return refusal
+        chat = self.chats[body["chatid"]]
+        chat |= {key: body[key] for key in ("name", "owner") if key in body}
+        chat["userlist"] = [
+            user_id
+            for user_id in dict.fromkeys([*chat["userlist"], *body.get("add_user_list", ())])
+            if user_id not in body.get("del_user_list", ())
+        ]
+        return web.json_response({"errcode": 0, "errmsg": "ok"})
+
+    async def _get_chat(self, request: web.Request) -> web.StreamResponse:
+        refusal = self._refused_token(request) or self._no_chat(request.query["chatid"])
+        if refusal is not None:
+            return refusal
+        info = self.chats[request.query["chatid"]]
+        return web.json_response({"errcode": 0, "errmsg": "ok", "chat_info": info})
+
+    async def _send_to_chat(self, request: web.Request) -> web.StreamResponse:
+        self.calls["appchat"] += 1
+        body = orjson.loads(await request.read())
+        refusal = (
+            self._refused_token(request) or self._no_chat(body["chatid"]) or self._unknown_media(body, "")
+        )
+        if refusal is not None:
+            return refusal
+        self.to_groups.append(body)
+        return web.json_response({"errcode": 0, "errmsg": "ok"})
+
+    def _no_chat(self, chat_id: str) -> web.StreamResponse | None:
+        if chat_id in self.chats:
+            return None
+        return web.json_response({"errcode": 86003, "errmsg": "invalid chatid"})

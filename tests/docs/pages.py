@@ -107,6 +107,7 @@ PAIRS = tuple(
         "docs/connect-official-account.md",
         "docs/connect-wecom.md",
         "docs/handlers.md",
+        "docs/messages.md",
         "docs/operations.md",
     )
 )

@@ -110,6 +110,20 @@ async def test_the_three_kinds_of_routes_do_what_the_page_says(folder: Path, sto
         assert await chat.say("ana", "谢谢") is None
 
 
+async def test_the_conversation_goes_as_the_page_says(folder: Path, stores: Stores) -> None:
+    (order,) = [
+        module for module in _load_modules(folder, page("docs/handlers.md")) if module.__name__ == "order"
+    ]
+    async with FakeChat([order.router], stores=stores) as chat:
+        talk = ("预订", "很多", "3", "是")
+        said = [await chat.say("ana", text) for text in talk]
+        in_group = [await chat.say("ana", text, group="g1") for text in talk]
+    assert said == [
+        "要几箱？", "请写数字，或者发「取消」。", "3 箱，对吗？对就发「是」。", "订好了，现有 3 积分。",
+    ]  # fmt: skip
+    assert in_group == [f"ana，{answer}" for answer in said]
+
+
 @pytest.mark.parametrize(("name", "number"), _YAML)
 def test_every_configuration_loads_and_passes_the_check(name: str, number: int, folder: Path) -> None:
     config = _config(folder, page(name).block("yaml")[number])

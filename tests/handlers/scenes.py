@@ -1,12 +1,11 @@
-"""What dialogues share: times of a community, names, groups, and a look at the books."""
+"""What dialogues share: times of a community, names, and a look at the books."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from bot.codec import decode_answer
-from bot.model import KeywordRule, LedgerEntry, Subscribed, Text, TextMessage
+from bot.model import KeywordRule, LedgerEntry, Subscribed
 from bot.testing import CHANNEL, FakeChat
 
 COMMUNITY = "test"
@@ -25,13 +24,6 @@ async def introduce(chat: FakeChat, user_id: str, name: str) -> None:
         "HSET", service.keys.key("member", COMMUNITY, f"{CHANNEL}:{user_id}"), "name", name
     )
     await chat.send(user_id, Subscribed())
-
-
-async def say_in(chat: FakeChat, group: str, user_id: str, text: str) -> str | None:
-    """Let a member say something in a group; return the answer."""
-    event = chat.event(user_id, TextMessage(text))._replace(group_id=group)
-    answer = decode_answer((await chat.deliver_event(event)).decision.answer)
-    return answer.text if isinstance(answer, Text) else None
 
 
 async def add_rule(chat: FakeChat, *triggers: str, answers: tuple[str, ...], **settings: object) -> int:

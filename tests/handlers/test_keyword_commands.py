@@ -72,7 +72,7 @@ async def test_the_answer_is_kept_character_for_character(chat: FakeChat) -> Non
 
 async def test_a_wrong_form_is_answered_with_the_right_one_and_an_example(chat: FakeChat) -> None:
     for wrong in (
-        "关键词", "关键词 营业时间", "关键词 =回复", "关键词 触发=", "关键词 = ", "关键词 ＝",
+        "关键词 营业时间", "关键词 =回复", "关键词 触发=", "关键词 = ", "关键词 ＝",
         "关键词营业时间=九点", "关键词：营业时间=九点",
     ):  # fmt: skip
         assert await command(chat, wrong) == FORM, wrong
@@ -180,7 +180,7 @@ async def test_the_longest_answer_is_shown_back_in_pieces(chat: FakeChat) -> Non
 
 async def test_an_english_community_writes_rules_in_english(open_chat: OpenChat) -> None:
     async with open_chat(managers=["ana"], community={"language": "en"}) as chat:
-        assert await command(chat, "keyword") == (
+        assert await command(chat, "keyword opening hours") == (
             "Write: keyword trigger=answer\nFor example: keyword opening hours=9:00 to 21:00 every day\n"
             "An answer may have several lines and variables such as {name}, {points} and {streak}."
         )

@@ -8,7 +8,7 @@ import pytest
 
 from bot.model import ImageMessage
 from bot.testing import BOT, FakeChat
-from tests.handlers.scenes import add_rule, introduce, say_in, shanghai
+from tests.handlers.scenes import add_rule, introduce, shanghai
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ async def test_a_rule_rests_per_member(chat: FakeChat) -> None:
 
 async def test_a_rule_rests_per_group_and_a_direct_chat_is_a_group_of_its_own(chat: FakeChat) -> None:
     await add_rule(chat, "鲜奶", answers=("有的",), cool_down_s=60, cool_down_scope="group")
-    assert await say_in(chat, "g1", "alice", "鲜奶") == "有的"
-    assert await say_in(chat, "g1", "bob", "鲜奶") is None
-    assert await say_in(chat, "g2", "alice", "鲜奶") == "有的"
+    assert await chat.say("alice", "鲜奶", group="g1") == "有的"
+    assert await chat.say("bob", "鲜奶", group="g1") is None
+    assert await chat.say("alice", "鲜奶", group="g2") == "有的"
     assert [await chat.say(who, "鲜奶") for who in ("alice", "alice", "bob")] == ["有的", None, "有的"]
 
 
@@ -94,8 +94,8 @@ async def test_a_repeated_message_gets_its_answer_also_while_the_rule_rests(chat
 
 async def test_a_rule_of_some_groups_is_silent_in_others(chat: FakeChat) -> None:
     await add_rule(chat, "鲜奶", answers=("有的",), groups=("g1",))
-    assert await say_in(chat, "g1", "alice", "鲜奶") == "有的"
-    assert await say_in(chat, "g2", "alice", "鲜奶") is None
+    assert await chat.say("alice", "鲜奶", group="g1") == "有的"
+    assert await chat.say("alice", "鲜奶", group="g2") is None
     assert await chat.say("alice", "鲜奶") is None
 
 

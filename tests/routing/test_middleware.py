@@ -48,6 +48,7 @@ def test_the_order_stands_in_one_place() -> None:
     assert [step.__name__ for step in MIDDLEWARES] == [
         "answer_errors",
         "choose_language",
+        "name_in_group",
         "limit_rate",
         "know_role",
     ]

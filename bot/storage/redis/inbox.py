@@ -25,9 +25,10 @@ from typing import Any, NamedTuple
 
 from bot.answer_ids import answer_id
 from bot.day import Day
-from bot.errors import StoreError
+from bot.errors import ConversationMovedError, StoreError
 from bot.model import Event
 from bot.storage.redis.client import RedisClient
+from bot.storage.redis.conversations import Change, change_args, change_key
 from bot.storage.redis.deliveries import Delivery
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.link import Value
@@ -62,12 +63,14 @@ class Taken(NamedTuple):
     """What came of taking an event in.
 
     `this_minute` is how many events the member has sent in the running minute, 0 for a repeat;
-    `decision` is set when `standing` is decided.
+    `decision` is set when `standing` is decided. `conversation` is the record of the one its member is in
+    here, empty for none; None when it was not asked for.
     """
 
     standing: Standing
     this_minute: int = 0
     decision: Decision | None = None
+    conversation: bytes | None = None
 
 
 class Ticket(NamedTuple):
@@ -78,6 +81,7 @@ class Ticket(NamedTuple):
     day: Day
     digest: bytes
     record_key: str
+    conversation_key: str
     counters: str  # the name of the member's day: <community>:<group or ->:<member>:<YYYY-MM-DD>
 
     @property
@@ -107,13 +111,16 @@ class Inbox:
     def ticket(self, event: Event, community: str, day: Day) -> Ticket:
         """Return the names under which this event is kept; the same for every delivery of it."""
         digest = blake2b(event.id.encode(), digest_size=16).digest()
+        prefix = self._keys.prefix(community)
+        chat = f"{community}:{event.group_id or NO_GROUP}:{event.channel}:{event.user_id}"
         return Ticket(
             event=event,
             community=community,
             day=day,
             digest=digest,
-            record_key=f"{self._keys.prefix(community)}event:{digest.hex()}",
-            counters=f"{community}:{event.group_id or NO_GROUP}:{event.channel}:{event.user_id}:{day.iso}",
+            record_key=f"{prefix}event:{digest.hex()}",
+            conversation_key=f"{prefix}talk:{chat}",
+            counters=f"{chat}:{day.iso}",
         )
 
     async def take(self, ticket: Ticket, now_ms: int, answer: bytes = b"") -> Taken:
@@ -161,6 +168,7 @@ class Inbox:
             f"{prefix}unwritten",
             f"{prefix}rate:{ticket.community}:{event.channel}:{event.user_id}",
             f"{prefix}seen:{period + 1}:{bucket}",
+            ticket.conversation_key,
         )
         args = (
             int.from_bytes(digest[:8], "big", signed=True),
@@ -191,17 +199,30 @@ class Inbox:
         answer: bytes,
         delivery: Delivery | None = None,
         due_ms: int = 0,
+        change: Change | None = None,
     ) -> Decision:
         """Decide the answer; what stands is returned, which is another's when that one was first.
 
-        What does not fit into the HTTP answer becomes `delivery`, due at `due_ms`, in the same step.
+        What does not fit into the HTTP answer becomes `delivery`, due at `due_ms`, in the same step, which
+        also makes `change` of the member's conversation.
+
+        Raises:
+            ConversationMovedError: The conversation is not the one that `change` was made for.
         """
         prefix = self._keys.prefix(ticket.community)
         record: bytes = await self._redis.script(
             "settle",
-            (ticket.record_key, *delivery_keys(prefix, delivery)),
-            (now_ms, self._reply_memory_ms, answer, *delivery_args(delivery, due_ms)),
+            (ticket.record_key, change_key(prefix, change), *delivery_keys(prefix, delivery)),
+            (
+                now_ms,
+                self._reply_memory_ms,
+                answer,
+                *change_args(change),
+                *delivery_args(delivery, due_ms),
+            ),
         )
+        if not record:
+            raise ConversationMovedError("another message of the member was answered meanwhile")
         return _decision(record)
 
     async def defer(
@@ -255,12 +276,14 @@ async def _taken_many(replies: Awaitable[list[Any]]) -> list[Taken | StoreError]
 
 def _taken(reply: Sequence[Any]) -> Taken:
     """Read what scripts/accept.lua returns."""
-    word, rest = reply
+    word = reply[0]
     if word == b"new":
-        return Taken(Standing.NEW, this_minute=rest)
+        return Taken(Standing.NEW, reply[1], None, reply[2])
     if word == b"decided":
-        return Taken(Standing.DECIDED, decision=_decision(rest))
-    return Taken(Standing(word.decode()))
+        return Taken(Standing.DECIDED, decision=_decision(reply[1]))
+    if word == b"open":
+        return Taken(Standing.OPEN, conversation=reply[2])
+    return Taken(Standing.OLD)
 
 
 def _decision(record: bytes) -> Decision:

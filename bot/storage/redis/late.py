@@ -11,7 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.answer_ids import answer_id
+from bot.errors import ConversationMovedError
 from bot.storage.redis.client import RedisClient
+from bot.storage.redis.conversations import Change, change_args, change_key
 from bot.storage.redis.deliveries import Delivery
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.new_delivery import delivery_args, delivery_keys
@@ -54,13 +56,18 @@ class LateQueue:
         event_id: str,
         delivery: Delivery | None = None,
         due_ms: int = 0,
+        change: Change | None = None,
         *,
         showable: bool = True,
     ) -> bool:
         """Take an event off the queue and hand its reply to delivery; whether this call was the one.
 
-        Where polls show the answer, they get `POLL_GRACE_MS` to take it, and `delivery` is due after that;
-        unless it is not `showable`: then they are told that it goes another way.
+        The same step makes `change` of the member's conversation. Where polls show the answer, they get
+        `POLL_GRACE_MS` to take it, and `delivery` is due after that; unless it is not `showable`: then they
+        are told that it goes another way.
+
+        Raises:
+            ConversationMovedError: The conversation is not the one that `change` was made for.
         """
         prefix = self._keys.prefix(community)
         done: int = await self._redis.script(
@@ -69,9 +76,18 @@ class LateQueue:
                 f"{prefix}late",
                 f"{prefix}late_events",
                 f"{prefix}late_taken",
+                change_key(prefix, change),
                 *delivery_keys(prefix, delivery),
                 f"{prefix}stream:{answer_id(event_id)}",
             ],
-            [event_id, POLL_GRACE_MS if showable else 0, STREAM_KEPT_MS, *delivery_args(delivery, due_ms)],
+            [
+                event_id,
+                POLL_GRACE_MS if showable else 0,
+                STREAM_KEPT_MS,
+                *change_args(change),
+                *delivery_args(delivery, due_ms),
+            ],
         )
+        if done < 0:
+            raise ConversationMovedError("another message of the member was answered meanwhile")
         return done == 1

@@ -64,7 +64,8 @@ async def write_drained(
         (_latest(database, tables.members, without=("first_seen_ms", "last_seen_ms")), parsed.members),
         (_latest(database, tables.deliveries), parsed.deliveries),
         (_greatest(database), seen.activity),
-        (_seen(database), seen.seen),
+        (_seen(database, tables.members), seen.seen),
+        (_seen(database, tables.chat_groups), seen.groups),
         (_once(database, tables.drain_faults), faults),
     ]
     if entries or activity:
@@ -122,12 +123,12 @@ def _greatest(database: Database) -> Insert:
     )
 
 
-def _seen(database: Database) -> Insert:
-    statement = database.insert(tables.members)
-    new, old = statement.excluded, tables.members.c
+def _seen(database: Database, table: Table) -> Insert:
+    statement = database.insert(table)
+    new, old = statement.excluded, table.c
     # A comparison with NULL, never seen before, picks the new value.
     return statement.on_conflict_do_update(
-        index_elements=_key(tables.members),
+        index_elements=_key(table),
         set_={
             "first_seen_ms": _pick(
                 old.first_seen_ms < new.first_seen_ms, old.first_seen_ms, new.first_seen_ms

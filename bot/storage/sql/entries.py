@@ -238,16 +238,18 @@ def _day(fields: Mapping[str, str], name: str) -> date:
 
 @dataclass(frozen=True, slots=True)
 class ParsedActivity:
-    """Rows for `activity`, and for `members` who was seen; `faults` is for `drain_faults`."""
+    """Rows for `activity`, `members` (who was seen), `chat_groups` (where) and `drain_faults`."""
 
     activity: list[Row]
     seen: list[Row]
+    groups: list[Row]
     faults: list[Row]
 
 
 def parse_activity(activity: Iterable[ActivityRow]) -> ParsedActivity:
     """Return the rows of absolute counters; one that no table can hold becomes a fault."""
-    parsed = ParsedActivity([], [], [])
+    parsed = ParsedActivity([], [], [], [])
+    groups: dict[tuple[str, str, str], Row] = {}
     for counted in activity:
         row = asdict(counted)
         if any(map(_is_too_long, (counted.community, counted.group_id, counted.member))):
@@ -269,7 +271,30 @@ def parse_activity(activity: Iterable[ActivityRow]) -> ParsedActivity:
                 "position": 0,
             }
         )
+        if counted.group_id:
+            _see_group(groups, counted, channel)
+    parsed.groups.extend(groups.values())
     return parsed
+
+
+def _see_group(groups: dict[tuple[str, str, str], Row], counted: ActivityRow, channel: str) -> None:
+    """Note that somebody did something in a group."""
+    at_ms = counted.last_at_ms
+    key = (counted.community, channel, counted.group_id)
+    row = groups.get(key)
+    if row is None:
+        groups[key] = {
+            "community": counted.community,
+            "channel": channel,
+            "chat_id": counted.group_id,
+            "name": "",
+            "origin": "seen",
+            "first_seen_ms": at_ms,
+            "last_seen_ms": at_ms,
+        }
+        return
+    row["first_seen_ms"] = min(row["first_seen_ms"], at_ms)
+    row["last_seen_ms"] = max(row["last_seen_ms"], at_ms)
 
 
 def _activity_fault_row(row: Row, problem: str) -> Row:

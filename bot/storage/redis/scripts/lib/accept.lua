@@ -1,11 +1,12 @@
--- Tell an event apart from its repeats and count it; KEYS[1…7] and ARGV[1…9] as in accept.lua. It stands in the act as
--- text, not as a function: a repeat ends the act here with {'open', ''}, {'decided', record} or {'old', ''}; for
--- a new event it goes on, with `rate`, the events of the member this minute.
+-- Tell an event apart from its repeats and count it; KEYS[1…8] and ARGV[1…9] as in accept.lua. It stands in the act as
+-- text, not as a function: a repeat ends the act here with {'open', '', conversation}, {'decided', record} or
+-- {'old', ''}; for a new event it goes on, with `rate`, the events of the member this minute, and `talk`, the
+-- conversation they are in.
 local function known(record)
   if not record then return {'old', ''} end
   local at, state = string.match(record, '^(%d+)(%u)')
   if tonumber(ARGV[2]) - tonumber(at) > tonumber(ARGV[3]) then return {'old', ''} end
-  if state == 'P' then return {'open', ''} end
+  if state == 'P' then return {'open', '', redis.call('GET', KEYS[8]) or ''} end
   return {'decided', record}
 end
 
@@ -22,3 +23,5 @@ redis.call('SADD', KEYS[5], ARGV[8])
 
 local rate = redis.call('INCR', KEYS[6])
 if rate == 1 then redis.call('PEXPIRE', KEYS[6], 60000) end
+
+local talk = redis.call('GET', KEYS[8]) or ''
