@@ -229,12 +229,12 @@ class Line:
             StoreUnavailableError: Redis is away; ask again.
         """
         case = self._parts.case(platform, event, self._parts.clock.now_ms())
-        silent = case.route.handler is None and case.route.constant is None
-        if silent and type(event.content) is Unknown:
-            self._parts.metrics.unknown_type(event.channel)
-        if silent and not event.is_message:  # a message may be the answer to what the bot asked
+        if case.route.handler is None and case.route.constant is None and not event.is_message:
+            # A message that no rule knows may still answer what the bot has asked its sender.
             taken = await self._parts.stores.inbox.take(case.ticket, case.now_ms, encode_answer(None))
             word = "nobody"
+            if taken.standing is Standing.NEW and type(event.content) is Unknown:
+                self._parts.metrics.unknown_type(event.channel)
         else:
             taken = await self.work.queue(case, on_late)
             word = "queued"

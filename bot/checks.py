@@ -12,6 +12,7 @@ from bot.catalog import Catalog
 from bot.channels import abilities_of_channel
 from bot.communities import Communities
 from bot.config import Config, resolve_communities
+from bot.delivery.ability_words import sentences
 from bot.errors import ConfigError, Fault
 from bot.routing import middleware
 from bot.routing.dispatcher import Dispatcher
@@ -41,6 +42,20 @@ def check_program(config: Config, routers: Sequence[Router], catalog: Catalog) -
     if faults:
         raise ConfigError(faults)
     return tuple(_warnings(config, communities))
+
+
+def describe_channels(config: Config) -> Iterator[str]:
+    """Yield, line by line, what each channel can do and cannot do, in Chinese and English."""
+    for channel in config.channels:
+        said = sentences(abilities_of_channel(channel))
+        mode = getattr(channel, "mode", "")
+        yield f"{channel.name} ({channel.kind}{f', {mode}' if mode else ''})"
+        for title, lines in (
+            ("能做 / can", (*said.can_zh, *said.can)),
+            ("不能 / cannot", (*said.cannot_zh, *said.cannot)),
+        ):
+            yield f"  {title}:"
+            yield from (f"    - {line}" for line in lines)
 
 
 def _faults_of(attempt: Callable[[], object]) -> list[Fault]:

@@ -1,4 +1,4 @@
-"""The command line: serve (the default), worker, check, verify, rebuild, token, sandbox.
+"""The command line: serve (the default), worker, check, doctor, verify, rebuild, token, sandbox.
 
 `--config` may stand before or after the command. Every command works with the server running or stopped.
 Exit codes: 0 well, 1 the thing checked is wrong, 2 usage or configuration.
@@ -57,10 +57,11 @@ class Cli:
             for name, run, options in (
                 ("serve", self._serve, ()),
                 ("worker", self._worker, ()),
-                ("check", self._check, ()),
+                ("check", self._check, (_channels_option,)),
                 ("verify", self._verify, (_json_option,)),
                 ("rebuild", self._rebuild, (_json_option,)),
-                ("sandbox", self._sandbox, ()),
+                ("doctor", self._doctor, (_json_option,)),
+                ("sandbox", self._sandbox, _play_options),
             )
         }
         for command in commands.values():
@@ -95,9 +96,9 @@ class Cli:
         config = load_config(path, os.environ)
         work_beside(Program(config, self.routers(config, path), load_catalog()))
 
-    def _check(self, path: Path) -> None:
+    def _check(self, path: Path, *, channels: bool) -> None:
         """Check configuration, texts and routers; print every fault with file, line and key path."""
-        from bot.checks import check_program  # noqa: PLC0415
+        from bot.checks import check_program, describe_channels  # noqa: PLC0415
 
         try:
             config = load_config(path, os.environ)
@@ -108,6 +109,8 @@ class Cli:
             sys.exit(WRONG)
         for warning in warnings:
             click.echo(f"warning: {warning}")
+        for line in describe_channels(config) if channels else ():
+            click.echo(line)
         click.echo(f"{path}: well")
 
     def _verify(self, path: Path, *, as_json: bool) -> None:
@@ -122,11 +125,25 @@ class Cli:
 
         sys.exit(run_rebuild(load_config(path, os.environ), as_json=as_json, echo=click.echo))
 
-    def _sandbox(self, path: Path) -> None:
-        """Chat with the running server in the terminal, through its sandbox."""
-        from bot.tools import run_sandbox  # noqa: PLC0415
+    def _doctor(self, path: Path, *, as_json: bool) -> None:
+        """Examine tokens, callbacks, permissions, clocks and stores; name cause and cure of every fault."""
+        from bot.tools import run_doctor_here  # noqa: PLC0415
 
-        sys.exit(run_sandbox(load_config(path, os.environ)))
+        sys.exit(run_doctor_here(load_config(path, os.environ), as_json=as_json, echo=click.echo))
+
+    def _sandbox(
+        self, path: Path, *, play: Sequence[str], channels: Sequence[str], faults: str, api_token: str
+    ) -> None:
+        """Chat with the running server in the terminal, through its sandbox; or play scenarios there."""
+        from bot.tools import PlayOrder, run_play, run_sandbox  # noqa: PLC0415
+
+        config = load_config(path, os.environ)
+        if not play:
+            if channels or faults:
+                raise click.UsageError("--channel and --faults go with --play")
+            sys.exit(run_sandbox(config))
+        names = tuple(name for name in faults.split(",") if name)
+        sys.exit(run_play(config, PlayOrder(tuple(play), tuple(channels), names, api_token), echo=click.echo))
 
     def _token_group(self) -> click.Group:
         from bot.token_commands import token_group  # noqa: PLC0415
@@ -183,4 +200,18 @@ def _chosen(ctx: click.Context, config: str | None) -> Path:
 _config_option = click.option(
     "--config", metavar="FILE", default=None, help="Configuration file (default: config.yaml)."
 )
+_channels_option = click.option(
+    "--channels", is_flag=True, help="Also say what each channel can do and cannot do."
+)
+_play_options = (
+    click.option(
+        "--play", multiple=True, metavar="FILE", help="Play a scenario: a file, a folder, a shipped one, all."
+    ),
+    click.option("--channel", "channels", multiple=True, metavar="NAME", help="Play on this channel only."),
+    click.option("--faults", default="", metavar="NAME,…", help="What goes wrong before each act."),
+    click.option(
+        "--token", "api_token", default="", envvar="HUOQUN_TOKEN", metavar="TOKEN",
+        help="Token of the API, for steps that look at deliveries (or HUOQUN_TOKEN).",
+    ),
+)  # fmt: skip
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print data as JSON.")

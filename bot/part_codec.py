@@ -30,6 +30,10 @@ _SIMPLE: dict[str, type[Text | Markdown | Image | Voice | Video | File]] = {
 }
 
 
+PART_KINDS = (*_SIMPLE, News.kind, MiniProgram.kind, TemplateCard.kind, CardUpdate.kind)
+"""Every kind of part, as `kind` names it."""
+
+
 def encode_parts(parts: Sequence[Part]) -> str:
     """Return parts as the JSON that is stored and shown: ``[{"kind": "text", "text": …}, …]``.
 

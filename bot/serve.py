@@ -180,10 +180,8 @@ async def _answering(
         add_api(service.web_app, api_parts(service))
         if sandbox_here:
             _mount_sandbox(service, base_address(listeners))
-            service.web_app.router.add_get("/", _to_chat_page)
         elif SANDBOX_URL in os.environ:
             _forward_sandbox(service, os.environ[SANDBOX_URL])
-            service.web_app.router.add_get("/", _to_chat_page)
         runner = web.AppRunner(service.web_app, access_log=None, handle_signals=False)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -215,13 +213,12 @@ def api_parts(service: Service) -> ApiParts:
         keys=service.keys,
         database=service.database,
         clock=parts.clock,
+        abilities=parts.abilities,
+        composer=parts.composer,
         started_at_ms=parts.clock.now_ms(),
         app_chats=open_app_chats(service),
+        wake_senders=service.wake_senders,
     )
-
-
-async def _to_chat_page(_: web.Request) -> web.StreamResponse:
-    raise web.HTTPFound("/sandbox/")
 
 
 def _mount_sandbox(service: Service, callback_base: str) -> None:

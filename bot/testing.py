@@ -33,6 +33,7 @@ from bot.clock import FixedClock
 from bot.codec import decode_answer
 from bot.config import Config
 from bot.delivery.client import Receiver, SendReceipt
+from bot.delivery.decency import DecencyGate
 from bot.delivery.sender import Sender
 from bot.model import Content, Event, Markdown, Part, Text, TextMessage
 from bot.routing.router import Router
@@ -119,6 +120,7 @@ class FakeChat:
                 },
                 self.service.parts.abilities,
                 self.clock,
+                decency=DecencyGate(self.service.parts.stores.decency, self.service.parts.communities),
             )
             self._resources = stack.pop_all()
         return self

@@ -12,8 +12,11 @@ from typing import Any, TypeVar
 from bot.clock import SystemClock
 from bot.communities import Communities
 from bot.config import Config, resolve_communities
+from bot.doctor.examination import Places, run_doctor
 from bot.errors import RefusedError
 from bot.logs import configure_logs
+from bot.sandbox.player import play
+from bot.sandbox.scenario import find_scenarios, load_scenarios
 from bot.sandbox.terminal import run_terminal
 from bot.serve import database_url
 from bot.storage.drain import Drain
@@ -84,11 +87,23 @@ def run_rebuild(config: Config, *, as_json: bool, echo: Echo) -> int:
     else:
         echo(
             f"restored {done.members} members; of what Redis lacked: {done.check_ins} results of check-ins, "
-            f"{done.orders} of orders, {done.counters} counters, {done.deliveries} deliveries"
+            f"{done.orders} of orders, {done.counters} counters, {done.deliveries} deliveries, "
+            f"{done.opt_outs} opt-outs"
         )
         for member in done.busy:
             echo(f"{member}: never stood still, run rebuild again")
     return WRONG if done.busy else WELL
+
+
+def run_doctor_here(config: Config, *, as_json: bool, echo: Echo) -> int:
+    """Examine this deployment from outside in, print what is found, and return the exit code."""
+    storage = config.storage
+    places = Places(
+        redis_url="" if storage.redis.embedded else storage.redis.get_secret_value(),
+        database_url=database_url(config),
+        own_address=_own_address(config) if config.server.port else "",
+    )
+    return run_doctor(config, places, as_json=as_json, echo=echo)
 
 
 def run_sandbox(config: Config) -> int:
@@ -108,6 +123,44 @@ def run_sandbox(config: Config) -> int:
         except RefusedError as error:
             raise RefusedError(f"{error} (is `run.py serve` running with this configuration?)") from error
     return WELL
+
+
+@dataclass(frozen=True, slots=True)
+class PlayOrder:
+    """What `run_play` plays.
+
+    Attributes:
+        files: Files or folders of scenarios; ``all`` or the name of one stands for those that came with us.
+        channels: Only on these channels; empty is every one that fits.
+        faults: What goes wrong before every act of a person, by name.
+        api_token: Of our own API, for steps that look at deliveries.
+    """
+
+    files: tuple[str, ...]
+    channels: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    api_token: str = ""
+
+
+def run_play(config: Config, order: PlayOrder, *, echo: Echo) -> int:
+    """Play scenarios against the running server, print them, and return the exit code.
+
+    Raises:
+        ConfigError: A scenario is wrong.
+        RefusedError: The configuration has no sandbox, no server answers, or something named is unknown.
+    """
+    if not config.sandbox.enabled:
+        raise RefusedError(
+            "this configuration has no sandbox: set sandbox.enabled: true and start the server"
+        )
+    scenarios = [scenario for file in order.files for scenario in load_scenarios(find_scenarios(file))]
+    report = asyncio.run(
+        play(
+            _own_address(config), scenarios, write=echo, channels=order.channels, faults=order.faults,
+            api_token=order.api_token,
+        )
+    )  # fmt: skip
+    return WELL if report.well else WRONG
 
 
 def _own_address(config: Config) -> str:

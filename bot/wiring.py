@@ -22,6 +22,7 @@ from bot.connection.uploads import FetchBlob
 from bot.delivery.appchat import AppChats
 from bot.delivery.client import ActiveClient
 from bot.delivery.compose import Composer
+from bot.delivery.decency import DecencyGate
 from bot.delivery.http import open_session
 from bot.delivery.media import MediaShelf
 from bot.delivery.sender import Sender
@@ -45,6 +46,7 @@ from bot.storage.drain import Drain
 from bot.storage.redis.check_ins import CheckIns
 from bot.storage.redis.client import RedisClient, connect
 from bot.storage.redis.conversations import Conversations
+from bot.storage.redis.decency import DecencyStore
 from bot.storage.redis.deliveries import DeliveryStore
 from bot.storage.redis.inbox import Inbox
 from bot.storage.redis.keys import Keys
@@ -80,6 +82,10 @@ class Service:
     deliveries: DeliveryStore
     background: Background
     resources: AsyncExitStack
+
+    def wake_senders(self, community: str) -> None:
+        """Let this process's senders look at once for deliveries of a community: it has just created one."""
+        self.parts.nudges.wake(community)
 
     async def close(self, grace_s: float = 5.0) -> None:
         """Let handlers end, stop the background, write what can be written, and close the stores."""
@@ -185,6 +191,7 @@ def _open_stores(
         members=Members(redis, keys, event_memory_ms=memory_ms),
         keyword_gate=KeywordGate(redis, keys, event_memory_ms=memory_ms),
         streams=Streams(redis, keys, memory_ms=memory_ms),
+        decency=DecencyStore(redis, keys, event_memory_ms=memory_ms),
         drain=drain,
         ledger=LedgerHistory(database),
         member_history=MemberHistory(database),
@@ -218,8 +225,7 @@ def start_background(
     """Start what runs beside the answers.
 
     `sends` is off only where a test carries deliveries itself, `rhythm` of long connections is another only
-    where a test has no time. `fetch_blob` returns the bytes of a
-    part that has a `blob`, by default from the history database.
+    where a test has no time. `fetch_blob` stands in for the store of blobs.
     """
     parts, background = service.parts, service.background
     background.start("drain", service.drain.run)
@@ -229,14 +235,17 @@ def start_background(
         session = open_session()
         service.resources.push_async_callback(session.close)
         clients = _clients(service, session, service.config.channels)
+        decency = DecencyGate(parts.stores.decency, parts.communities)
         sender = Sender(
             service.deliveries,
             PaceStore(service.redis, service.keys),
             clients,
             parts.abilities,
             parts.clock,
+            decency=decency,
             on_outcome=parts.metrics.delivery,
         )
+        service.resources.enter_context(parts.nudges.listening(sender.wake))
         background.start("send", sender.run)
         blobs = fetch_blob or BlobStore(service.database, parts.clock).get
         _start_connections(service, session, blobs, rhythm or Rhythm())
@@ -253,6 +262,7 @@ def _start_connections(service: Service, http: ClientSession, fetch_blob: FetchB
         clock=parts.clock,
         metrics=parts.metrics,
         nudges=parts.nudges,
+        decency=DecencyGate(parts.stores.decency, parts.communities),
         http=http,
         fetch_blob=fetch_blob,
         rhythm=rhythm,
@@ -322,10 +332,10 @@ def check_welcomes(communities: Communities) -> None:
 
 def _welcome_faults(community: Community) -> list[Fault]:
     faults = []
-    for field, text in (("first", community.welcome.first), ("returning", community.welcome.returning)):
+    for name, text in (("first", community.welcome.first), ("returning", community.welcome.returning)):
         try:
             compile_answer(text)
         except RefusedError as error:
-            path = f"communities[{community.id}].welcome.{field}"
+            path = f"communities[{community.id}].welcome.{name}"
             faults.append(Fault("configuration", path, str(error)))
     return faults

@@ -38,17 +38,17 @@ async def _apologise(ctx: Context) -> Reply:
     return ctx.say("common.failed")
 
 
-class Decide(Protocol):
-    """How a reply is decided."""
-
-    async def __call__(self, case: Case, reply: Reply | None, *, surely: bool) -> Decision:
-        """Decide; see `Work._decide`."""
-
-
 OnLate = Callable[[Event, str], Awaitable[object]]
 """Told of a message whose handler is late, and what to say meanwhile."""
 
 _GIVEN_UP = Route("given_up", _apologise)
+
+
+class Decide(Protocol):
+    """Decides what becomes of a reply; with `surely` whatever the conversation has become."""
+
+    async def __call__(self, case: Case, reply: Reply | None, *, surely: bool) -> Decision:
+        """Return what was decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +119,16 @@ class Work:
         if not task.cancelled():
             task.exception()
 
-    async def _handle(self, case: Case, taken: Taken, place: Place, decide: Decide | None = None) -> Decision:
-        """Run the handler in its place and decide; a reply that comes too late goes to delivery.
+    async def _handle(self, case: Case, taken: Taken, place: Place) -> Decision:
+        """Run the handler in its place and decide; a reply that comes too late goes to delivery."""
+        return await self._handle_in_place(case, taken, place, self._decide)
+
+    async def _handle_in_place(self, case: Case, taken: Taken, place: Place, decide: Decide) -> Decision:
+        """Run the handler when those before it in the chat are done, and have its reply decided.
 
         A message before it, here or in another process, may have changed what the bot talks about with its
         member: then it is handled as what it is by now.
         """
-        decide = decide or self._decide
         try:
             waited = await place.wait(self._parts.soft_deadline_s)
             if waited or taken.conversation is None:
@@ -167,7 +170,7 @@ class Work:
             with suppress(StoreUnavailableError):  # another may take the event over; that is harmless
                 await self._parts.late.renew(case.ticket.community, case.event.id, until_ms)
 
-    async def _decide(self, case: Case, reply: Reply | None, *, surely: bool = False) -> Decision:
+    async def _decide(self, case: Case, reply: Reply | None, *, surely: bool) -> Decision:
         """Settle the answer; what the HTTP answer cannot carry becomes a delivery in the same step.
 
         The same step makes of the conversation what the reply says; where another message of the member has
@@ -226,9 +229,9 @@ class Work:
         except BaseException:
             place.leave()
             raise
+        if taken.conversation:
+            case = self._parts.converse(case, taken.conversation)
         if taken.standing is Standing.NEW:
-            if taken.conversation:
-                case = self._parts.converse(case, taken.conversation)
             task = self._start_queued(case, taken, place)
             if event.is_message:
                 watch = asyncio.create_task(
@@ -251,24 +254,21 @@ class Work:
         """Run the handler of a queued event in its place; its whole reply becomes a delivery."""
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
-        decision = await self._handle(case, taken, place, self._finish_queued)
+        decision = await self._handle_in_place(case, taken, place, self._decide_queued)
         seconds, event = loop.time() - begun_s, case.event
         word = "nobody" if case.route.handler is None and case.route.constant is None else "answered"
         self._parts.metrics.event(event.channel, word, seconds)
         self._parts.event_log.write(event.id, event.channel, case.route.name, word, seconds * 1000)
         return decision
 
-    async def _finish_queued(self, case: Case, reply: Reply | None, *, surely: bool) -> Decision:
-        """Take the event off the queue and hand its reply to delivery, in one step; as `_decide` otherwise.
-
-        What the inbox still remembers of the event does not matter: the queue may have it for longer.
-        """
+    async def _decide_queued(self, case: Case, reply: Reply | None, *, surely: bool) -> Decision:
+        """Hand the whole reply to delivery, in the step that takes the event off the queue; see `_decide`."""
         now_ms = self._parts.clock.now_ms()
         whole = self._compose(case, case.divide(reply, inline=False), reply, now_ms)
         change = self._parts.change(case, reply, now_ms, surely=surely)
         await self._parts.late.finish(case.ticket.community, case.event.id, whole, now_ms, change)
         if whole is not None:
-            self._parts.nudges.wake(whole.channel)
+            self._parts.nudges.wake(whole.community)
         return Decision(now_ms, b"")
 
     async def _watch(
@@ -303,8 +303,11 @@ class Work:
         event = self._codec.decode(raw)
         case = self._parts.case(self._parts.platforms[event.channel], event, self._parts.clock.now_ms())
         case = case._replace(route=_GIVEN_UP)
-        decide = self._finish_queued if case.row.later is Way.CONNECTION else self._decide
-        await decide(case, await self._reply(case, Taken(Standing.OPEN)), surely=False)
+        if case.row.later is Way.CONNECTION:
+            place = self._order.enter(f"{event.channel}:{event.group_id or event.user_id}")
+            await asyncio.wait((self._start_queued(case, Taken(Standing.OPEN), place),))
+            return
+        await self._decide(case, await self._reply(case, Taken(Standing.OPEN)), surely=True)
 
     async def finish(self, grace_s: float) -> None:
         """Let running handlers end before the process does; what is late then stays on the queue."""

@@ -9,7 +9,10 @@ from bot.routing.router import Router
 router = Router("help")
 
 # Commands the menu's own texts explain; words of plug-ins are listed below them.
-_EXPLAINED = {"签到", "补签", "日历", "积分", "明细", "排行", "帮助", "关键词", "删关键词", "加分"}
+_EXPLAINED = {
+    "签到", "补签", "日历", "积分", "明细", "排行", "退订", "订阅", "帮助",
+    "关键词", "删关键词", "加分", "静音", "恢复",
+}  # fmt: skip
 
 
 @router.command("帮助", "菜单", "help")

@@ -7,9 +7,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from click.testing import CliRunner
 
 from bot.catalog import Catalog, load_catalog
-from bot.checks import check_program
+from bot.checks import check_program, describe_channels
+from bot.cli import Cli
 from bot.config import Config
 from bot.errors import ConfigError
 from bot.routing.router import Router
@@ -126,3 +128,24 @@ def test_what_is_allowed_but_odd_is_a_warning(
 ) -> None:
     [found] = check_program(_config(**sections), ROUTERS, catalog)
     assert found.startswith(warning)
+
+
+def test_a_channel_is_described_in_both_languages() -> None:
+    lines = list(describe_channels(_config()))
+    assert lines[0] == "app (wecom_app)"
+    assert "    - It cannot answer in a group." in lines
+    assert "    - 不能在群内回复。" in lines
+    assert lines.index("  能做 / can:") < lines.index("  不能 / cannot:")
+
+
+def test_check_prints_what_the_channels_can_do_when_asked(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        "channels:\n  - {name: oa, kind: wechat_oa, app_id: wx0, secret: x, token: token, mode: plain}\n"
+    )
+    said = CliRunner().invoke(Cli(ROUTERS)._group(), ["check", "--channels", "--config", str(file)])
+    assert said.exit_code == 0, said.output
+    assert "oa (wechat_oa, plain)" in said.output
+    assert "It says nothing unprompted in a group." in said.output
+    plain = CliRunner().invoke(Cli(ROUTERS)._group(), ["check", "--config", str(file)])
+    assert "oa (" not in plain.output

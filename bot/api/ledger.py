@@ -32,7 +32,8 @@ def _not_zero(delta: int) -> int:
     return delta
 
 
-def _without_nul(text: str) -> str:
+def without_nul(text: str) -> str:
+    """Refuse a text that some databases cannot hold."""
     if "\0" in text:
         raise PydanticCustomError("nul", "holds a NUL character", {"cure": "type it again"})
     return text
@@ -54,14 +55,14 @@ RequestId = Annotated[
         description="Chosen by you, 1 to 200 visible ASCII characters: the same one twice has one effect.",
     ),
 ]
-Note = Annotated[str, AfterValidator(_without_nul), Field(max_length=500, description="Why.")]
+Note = Annotated[str, AfterValidator(without_nul), Field(max_length=500, description="Why.")]
 
 
 class GrantForm(Form):
     """An order to give points (above 0) or take them (below 0)."""
 
     member: Annotated[
-        str, AfterValidator(_without_nul), Field(max_length=_MOST_MEMBER_CHARACTERS, description="Member id.")
+        str, AfterValidator(without_nul), Field(max_length=_MOST_MEMBER_CHARACTERS, description="Member id.")
     ]
     delta: Annotated[
         int,

@@ -21,6 +21,7 @@ _PATH_PARTS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
     "member": ("Member id `<channel>:<user_id>`, URL-encoded.", {"type": "string"}),
     "entry": ("Id of a ledger entry.", {"type": "string"}),
     "rule": ("Id of a keyword rule.", {"type": "integer", "minimum": 1}),
+    "channel": ("Name of a channel.", {"type": "string"}),
     "delivery": ("Id of a delivery.", {"type": "string"}),
     "group": ("Id of a group `<channel>:<chat_id>`, URL-encoded.", {"type": "string"}),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -11,6 +11,8 @@ from bot.clock import Clock
 from bot.communities import Communities
 from bot.config import Config
 from bot.delivery.appchat import AppChats
+from bot.delivery.compose import Composer
+from bot.delivery.routes import ChannelAbilities
 from bot.routing.dispatcher import Dispatcher
 from bot.routing.keyword_book import KeywordBook
 from bot.routing.stores import Stores
@@ -24,8 +26,10 @@ from bot.storage.sql.database import Database
 class ApiParts:
     """The parts of one process that the API reads and acts through.
 
-    `started_at_ms` is when the process began to serve, Unix ms; `app_chats` makes and changes groups, by the
-    channels that can; `import_slot` is held by an import.
+    `started_at_ms` is when the process began to serve, Unix ms; `abilities` is what every channel can do;
+    `composer` makes deliveries; `wake_senders` tells this process's senders of a community with a new
+    delivery; `app_chats` makes and changes groups, by the channels that can; `import_slot` is held by an
+    import.
     """
 
     config: Config
@@ -38,6 +42,9 @@ class ApiParts:
     keys: Keys
     database: Database
     clock: Clock
+    abilities: Mapping[str, ChannelAbilities]
+    composer: Composer
     started_at_ms: int
     app_chats: Mapping[str, AppChats] = field(default_factory=lambda: MappingProxyType({}))
+    wake_senders: Callable[[str], None] = lambda _: None
     import_slot: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))

@@ -30,6 +30,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "too_few_points": (409, "The member has too few points"),
         "already_reversed": (409, "The entry is taken back already"),
         "is_reversal": (409, "A reversal cannot be taken back"),
+        "cannot_send": (409, "The channel cannot do this"),
         "not_dead": (409, "The delivery is not dead"),
         "group_exists": (409, "The chat id is taken"),
         "not_made_here": (409, "The group was not made here"),

@@ -22,6 +22,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from bot.api import (
+    channels,
     communities,
     deliveries,
     groups,
@@ -64,6 +65,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *groups.ENDPOINTS,
     *media.ENDPOINTS,
     *deliveries.ENDPOINTS,
+    *channels.ENDPOINTS,
     *status.ENDPOINTS,
 )
 DOCUMENT_PATH = "/openapi.json"
@@ -80,7 +82,7 @@ def add_api(app: web.Application, parts: ApiParts) -> None:
     api.router.add_route("GET", DOCUMENT_PATH, _with_problems(_describe))
     places = tuple(api.router.resources())
     nowhere = _with_problems(_nowhere(gate, places))
-    api.router.add_route("*", "/{anything:.*}", nowhere)
+    api.router.add_route("*", r"/{anything:[\s\S]*}", nowhere)
     app.router.add_route("*", PREFIX, nowhere)
     api.on_response_prepare.append(_add_headers)
     app.add_subapp(PREFIX, api)

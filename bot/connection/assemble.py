@@ -19,6 +19,7 @@ from bot.connection.keeper import Keeper, Patience
 from bot.connection.session import Pulse, Session, open_session
 from bot.connection.uploads import FetchBlob, Uploads, no_blobs
 from bot.delivery.courier import Patience as AttemptPatience
+from bot.delivery.decency import DecencyGate
 from bot.delivery.nudges import Nudges
 from bot.delivery.routes import ChannelAbilities, Scope
 from bot.delivery.sender import Sender
@@ -41,13 +42,16 @@ class Rhythm:
     """How long everything waits: on the wire, between connections, between attempts at a delivery.
 
     A frame is acknowledged within `Pulse.ack_s` or never, and an upload goes on by itself, so a part takes
-    less time than by HTTP, and what a killed process was sending is taken over sooner.
+    less time than by HTTP, and what a killed process was sending is taken over sooner. The second attempt
+    comes soon: the usual failure is a connection that broke and is open again within a second.
     """
 
     pulse: Pulse = field(default_factory=Pulse)
     patience: Patience = field(default_factory=Patience)
     attempts: AttemptPatience = field(
-        default_factory=lambda: AttemptPatience(lease_ms=20_000, part_timeout_s=12.0)
+        default_factory=lambda: AttemptPatience(
+            lease_ms=20_000, part_timeout_s=12.0, backoff_s=(1, 5, 15, 45, 120)
+        )
     )
 
 
@@ -62,6 +66,7 @@ class Surroundings:
     clock: Clock
     metrics: Metrics
     nudges: Nudges
+    decency: DecencyGate
     http: aiohttp.ClientSession
     fetch_blob: FetchBlob = no_blobs
     rhythm: Rhythm = field(default_factory=Rhythm)
@@ -112,10 +117,11 @@ def assemble(channel: WecomAibotChannel, queue: Queue, around: Surroundings) -> 
     async def run_sender(over: asyncio.Event) -> None:
         sender = Sender(  # each connection has its own: one that was told to stop stays so
             around.deliveries, pace, {name: client}, around.abilities, around.clock,
-            on_outcome=metrics.delivery, lane=name, nudge=around.nudges.lane(name),
+            on_outcome=metrics.delivery, lane=name, decency=around.decency,
             patience=around.rhythm.attempts,
         )  # fmt: skip
-        await sender.run(over)
+        with around.nudges.listening(sender.wake):
+            await sender.run(over)
 
     leases = ConnectionLeases(around.redis, around.keys, owner=secrets.token_hex(8), holder=_this_process())
     keeper = Keeper(

@@ -1,11 +1,15 @@
-"""Makes the delivery of what an HTTP answer cannot carry."""
+"""Makes deliveries: of what an HTTP answer cannot carry, and of what nobody asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
 
 from bot.answer_ids import answer_id
-from bot.delivery.routes import ChannelAbilities, Route
+from bot.delivery.fit import fit_parts
+from bot.delivery.routes import ChannelAbilities
+from bot.delivery.way import NoWay, way_of_answer, way_unprompted
 from bot.model import Event, Part
 from bot.part_codec import encode_parts
 from bot.storage.redis.deliveries import Delivery
@@ -14,12 +18,74 @@ ANSWER_USEFUL_MS = 24 * 3_600_000
 """How long an answer is worth sending where its handler says nothing else and the channel sets no limit."""
 
 
+UNPROMPTED_USEFUL_S = 24 * 3600
+"""How long something unprompted is worth sending where nobody says otherwise, seconds."""
+
+
+def unprompted_id(community: str, request_id: str) -> str:
+    """Return the id of the delivery that a request asks for: the same however often it is made."""
+    return blake2b(f"unprompted\0{community}\0{request_id}".encode(), digest_size=12).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Unprompted:
+    """Something to be said to a member or a group that nobody asked for.
+
+    Attributes:
+        request_id: Names the wish, unique within the community: the same one twice has one effect.
+        community: Community id.
+        channel: The channel to send through.
+        parts: What to say.
+        user_id: The person, as the platform names them; empty for a group.
+        group_id: The chat group; empty for a person.
+        feature: What asks for it, a word; caps count over all features.
+        useful_for_s: How long it is worth sending from when it is due, seconds.
+        not_before_ms: When it is due, Unix milliseconds; 0 for now.
+    """
+
+    request_id: str
+    community: str
+    channel: str
+    parts: Sequence[Part]
+    user_id: str = ""
+    group_id: str = ""
+    feature: str = "api"
+    useful_for_s: int = UNPROMPTED_USEFUL_S
+    not_before_ms: int = 0
+
+
 class Composer:
     """Composes deliveries for the configured channels."""
 
     def __init__(self, abilities: Mapping[str, ChannelAbilities]) -> None:
         """Know every channel by name."""
         self._abilities = abilities
+
+    def unprompted(self, wish: Unprompted, now_ms: int) -> Delivery | NoWay:
+        """Return the delivery of what nobody asked for; why not, where the channel cannot say it.
+
+        Raises:
+            KeyError: There is no such channel.
+        """
+        way = way_unprompted(self._abilities[wish.channel], wish.group_id)
+        if isinstance(way, NoWay):
+            return way
+        due_ms = max(now_ms, wish.not_before_ms)
+        return Delivery(
+            id=unprompted_id(wish.community, wish.request_id),
+            community=wish.community,
+            channel=wish.channel,
+            user_id=wish.user_id,
+            group_id=wish.group_id,
+            member=f"{wish.channel}:{wish.user_id}" if wish.user_id else "",
+            cause=f"{wish.feature}:{wish.request_id}",
+            route=way.route,
+            created_at_ms=now_ms,
+            useful_until_ms=due_ms + wish.useful_for_s * 1000,
+            feature=wish.feature,
+            not_before_ms=wish.not_before_ms,
+            parts=encode_parts(fit_parts(wish.parts, way.row)),
+        )
 
     def compose(
         self,
@@ -50,7 +116,7 @@ class Composer:
             group_id=event.group_id,
             member=event.member_id,
             cause=event.id,
-            route=Route.NONE if known is None else known.later(event.group_id),
+            route=way_of_answer(known, event.group_id),
             created_at_ms=now_ms,
             useful_until_ms=now_ms + useful_ms,
             answer_to=event.answer_to,

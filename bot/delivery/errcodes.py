@@ -3,7 +3,8 @@
 A *reason* is the short code kept with a delivery: ``errcode_<n>`` for a refused send, ``token_<n>`` for a
 refused access token, or a word of our own. `explain` turns it into cause and cure, in English and Chinese.
 
-Source: WeCom, access_token, rate limits, error codes; Official Account, access_token and error codes.
+Source: WeCom, access_token, rate limits, error codes; WeCom, group robot webhook; WeCom, AI bot, long
+connection; Official Account, access_token and error codes.
 """
 
 from __future__ import annotations
@@ -141,6 +142,13 @@ _WECOM: Mapping[int, Rule] = {
         "该应用没有调用此接口的权限",
         "请在对应功能的“可调用应用”中加入该应用，或改用正确的应用",
     ),
+    40058: _rule(
+        _V.GIVE_UP,
+        "a parameter of the call is not valid, such as a chat that is not one of the app's own groups",
+        "check the receiver and the content; a group chat must have been made by this app",
+        "请求参数不合法，例如群聊不是该应用创建的",
+        "请检查接收人与内容；群聊必须由该应用创建",
+    ),
     60011: _rule(
         _V.GIVE_UP,
         "the app has no right to this member, department or agent",
@@ -276,8 +284,64 @@ _WECHAT: Mapping[int, Rule] = {
     ),
 }
 
-_AIBOT_CONNECTION: Mapping[int, Rule] = {
-    **{code: _WECOM[code] for code in (-1, 45009, 45011)},
+_CALLED_TOO_OFTEN = _WECOM[45011]
+
+_ROBOT: Mapping[int, Rule] = {
+    -1: _SHARED[-1],
+    40058: _rule(
+        _V.GIVE_UP,
+        "the platform does not take this content from a robot",
+        "simplify the message, then resend",
+        "平台不接受机器人发送此内容",
+        "请简化消息后重发",
+    ),
+    45002: _SHARED[45002],
+    45009: _rule(
+        _V.WAIT,
+        "the robot said more than 20 messages in a minute; another program may use the same key",
+        "nothing to do: sending goes on in a minute; give every program a robot of its own",
+        "机器人一分钟内发送超过 20 条；可能有其他程序在使用同一个 key",
+        "无需处理，一分钟后自动继续；请为每个程序使用单独的机器人",
+        (60, 600),
+    ),
+    45011: _CALLED_TOO_OFTEN,
+    45033: _WECOM[45033],
+    93000: _rule(
+        _V.CONFIGURATION,
+        "the robot's key is not valid: the robot was removed from its group, or the key is mistyped",
+        "copy the key of the robot's webhook address into the channel's key",
+        "机器人的 key 无效：机器人已被移出群，或 key 填写有误",
+        "请从机器人的 Webhook 地址复制 key，填入渠道的 key",
+    ),
+}
+
+_AIBOT: Mapping[int, Rule] = {
+    -1: _SHARED[-1],
+    40001: _rule(
+        _V.CONFIGURATION,
+        "the bot's id or secret is wrong",
+        "copy both from the bot's page in the admin console into bot_id and secret",
+        "机器人的 ID 或 Secret 错误",
+        "请在管理后台的机器人页面复制 bot_id 与 secret",
+    ),
+    40058: _rule(
+        _V.GIVE_UP,
+        "the platform does not take this answer: the chat is unknown to the bot, or the content is not valid",
+        "the bot can write only to chats in which somebody spoke to it before; else simplify the message",
+        "平台不接受此消息：机器人不认识该会话，或内容不合法",
+        "机器人只能向曾与它对话的会话发送；否则请简化消息",
+    ),
+    45002: _SHARED[45002],
+    45009: _rule(
+        _V.WAIT,
+        "the bot's messages to this chat are used up for the minute or the hour (30 and 1000)",
+        "nothing to do: sending goes on when the limit ends",
+        "机器人对该会话的消息已达上限（每分钟 30 条、每小时 1000 条）",
+        "无需处理，限制解除后自动继续发送",
+        (60, 3600),
+    ),
+    45011: _CALLED_TOO_OFTEN,
+    45033: _WECOM[45033],
     40007: _rule(
         _V.RETRY,
         "the platform no longer has the uploaded file",
@@ -299,12 +363,20 @@ _AIBOT_CONNECTION: Mapping[int, Rule] = {
         "平台不再接受对该消息的回复",
         "无需处理，会改为主动发送",
     ),
+    853006: _rule(
+        _V.CONFIGURATION,
+        "the platform does not offer this to a company of this size",
+        "use the bot by callback or long connection, or ask the vendor",
+        "平台不向该规模的企业开放此功能",
+        "请改用回调或长连接方式，或咨询官方",
+    ),
 }
 
 SEND_RULES: Mapping[str, Mapping[int, Rule]] = {
     "wecom_app": _WECOM,
+    "wecom_robot": _ROBOT,
+    "wecom_aibot": _AIBOT,
     "wechat_oa": _WECHAT,
-    "wecom_aibot": _AIBOT_CONNECTION,
 }
 """Rules of refused sends by kind of channel and errcode."""
 
@@ -353,15 +425,16 @@ _OWN: Mapping[str, Explanation] = {
         "请检查本服务器到平台接口的网络后重发",
     ),
     "invalid_user": Explanation(
-        "the platform does not know the receiver, or they are outside the app's visible range",
+        "the platform took the message and left the receiver out (invaliduser): it does not know them, or "
+        "they are outside the app's visible range",
         "check the member and the app's visible range, then resend",
-        "平台不认识该接收人，或其不在应用可见范围内",
+        "平台已接收消息，但未送达该接收人（invaliduser）：不认识此人，或其不在应用可见范围内",
         "请检查成员与应用可见范围后重发",
     ),
     "unlicensed_user": Explanation(
-        "the receiver has no licence for this app",
+        "the platform took the message and left the receiver out (unlicenseduser): no licence for this app",
         "give the member a licence, then resend",
-        "接收人没有该应用的基础许可",
+        "平台已接收消息，但未送达该接收人（unlicenseduser）：没有该应用的基础许可",
         "请为该成员开通许可后重发",
     ),
     "unsendable": Explanation(
@@ -370,17 +443,59 @@ _OWN: Mapping[str, Explanation] = {
         "该渠道不能发送这部分内容",
         "请改用渠道支持的内容类型、格式与大小",
     ),
+    "too_late": Explanation(
+        "it was no longer worth sending when its turn came",
+        "see why it waited (limits of the channel, a blocked channel, quiet hours); resend it if it matters",
+        "轮到发送时已过有效时间",
+        "请查看等待的原因（渠道频率上限、渠道被阻塞、免打扰时段）；仍需要时可重发",
+    ),
+    "quiet_hours": Explanation(
+        "nothing unprompted leaves in the community's quiet hours, and afterwards it would be too late",
+        "resend it by day, or give it a longer time in which it is useful",
+        "社群处于免打扰时段，时段结束后已过有效时间",
+        "请在白天重发，或设置更长的有效时间",
+    ),
+    "capped": Explanation(
+        "the receiver has had as many unprompted messages today as the community allows",
+        "resend it tomorrow, or raise member_per_day or group_per_day under decency",
+        "接收人今天收到的主动消息已达社群上限",
+        "请明天重发，或调高 decency 的 member_per_day 或 group_per_day",
+    ),
+    "opted_out": Explanation(
+        "the member opted out (unsubscribe), or a manager muted the group or the community",
+        "nothing goes unprompted until the member sends subscribe, or a manager unmute",
+        "成员已退订，或管理员已将该群或社群静音",
+        "成员发送“订阅”或管理员发送“恢复”之前，不会主动发送",
+    ),
+    "response_url_used": Explanation(
+        "the platform lets one message follow an answer, and that one was sent; the rest has no way",
+        "ask the bot again; let the handler answer in one message, or use the long connection",
+        "平台只允许补发一条消息，已经用完，其余内容无法送达",
+        "请重新向机器人提问；让处理器用一条消息回答，或改用长连接",
+    ),
+    "response_url_gone": Explanation(
+        "the address that the platform gave to answer with is used up or an hour old",
+        "ask the bot again; a resend cannot reach it either",
+        "平台给出的回复地址已使用或已超过一小时",
+        "请重新向机器人提问；重发也无法送达",
+    ),
+    "connection_lost": Explanation(
+        "the long connection to the platform was lost before the message was acknowledged",
+        "nothing to do: it is tried again when the connection is back",
+        "长连接在消息得到确认前断开",
+        "无需处理，连接恢复后会自动重试",
+    ),
+    "too_many_parts": Explanation(
+        "the answer has more messages than the channel can send after a question",
+        "answer in fewer or shorter messages",
+        "回答的条数超过该渠道可以补发的条数",
+        "请减少消息条数或缩短内容",
+    ),
     "unreadable": Explanation(
         "the stored delivery cannot be read",
         "report it with the delivery's id",
         "保存的投递内容无法读取",
         "请附上投递编号反馈给开发者",
-    ),
-    "too_late": Explanation(
-        "a card can be changed for 5 seconds after the click, and they had passed",
-        "send a new card",
-        "卡片只能在点击后 5 秒内更新，已超时",
-        "请发送新的卡片",
     ),
     "error": Explanation(
         "sending failed by a mistake of this program",

@@ -1,20 +1,29 @@
-"""Wakes a sender of this process when something for it has just been queued here, before it would look."""
+"""Wakes the senders of this process when something has just been queued here, before they would look."""
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Wake = Callable[[str], None]
 
 
 class Nudges:
-    """One signal per lane (the name of a channel)."""
+    """Tells every sender that listens."""
 
     def __init__(self) -> None:
-        self._lanes: dict[str, asyncio.Event] = {}
+        self._listeners: list[Wake] = []
 
-    def lane(self, name: str) -> asyncio.Event:
-        """Return the signal of a lane; whoever waits for it clears it."""
-        return self._lanes.setdefault(name, asyncio.Event())
+    @contextmanager
+    def listening(self, wake: Wake) -> Iterator[None]:
+        """Call `wake` with the community of everything new while the context lasts."""
+        self._listeners.append(wake)
+        try:
+            yield
+        finally:
+            self._listeners.remove(wake)
 
-    def wake(self, name: str) -> None:
-        """Say that something waits in a lane; harmless where nobody listens."""
-        self.lane(name).set()
+    def wake(self, community: str) -> None:
+        """Say that a delivery of `community` has just been created; harmless where nobody listens."""
+        for wake in self._listeners:
+            wake(community)

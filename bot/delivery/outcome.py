@@ -21,6 +21,7 @@ class Failure:
         counts: It uses up one of the delivery's attempts; not where the whole channel is to wait.
         first_s: For how long the whole channel waits the first time, seconds; 0 for not at all.
         longest_s: For how long it waits at most, seconds.
+        answered: The platform answered about this message alone: its channel as a whole works.
     """
 
     reason: str
@@ -28,12 +29,13 @@ class Failure:
     counts: bool = True
     first_s: int = 0
     longest_s: int = 0
+    answered: bool = False
 
 
 def judge(kind: str, error: Exception) -> Failure:
     """Return what an error of `ActiveClient.send` means on a kind of channel."""
     if isinstance(error, NotReachedError):
-        return Failure(error.reason, final=True)
+        return Failure(error.reason, final=True, answered=True)
     if isinstance(error, PlatformUnreachableError | TimeoutError):
         return Failure("unreachable", first_s=UNREACHABLE_WAIT_S[0], longest_s=UNREACHABLE_WAIT_S[1])
     if not isinstance(error, PlatformApiError):
@@ -45,4 +47,5 @@ def judge(kind: str, error: Exception) -> Failure:
         counts=rule.verdict not in {Verdict.WAIT, Verdict.CONFIGURATION},
         first_s=rule.first_s,
         longest_s=rule.longest_s,
+        answered=rule.first_s == 0,
     )

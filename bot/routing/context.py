@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.day import CommunityCalendar, Day
-from bot.model import Community, Event, Reply, TextMessage, Turn
+from bot.model import Community, Event, Reply, Turn
 from bot.routing.normalise import strip_mentions
 from bot.routing.words import words_of
 from bot.storage.redis.conversations import Conversation, turn_to
@@ -102,9 +102,8 @@ class Context:
 
     @property
     def said(self) -> str:
-        """The text character for character as sent, without a mention of the bot; empty for other kinds."""
-        content = self.event.content
-        return strip_mentions(content.text).strip() if type(content) is TextMessage else ""
+        """The words as sent, character for character, without a mention of the bot; empty for none."""
+        return strip_mentions(words_of(self.event.content)).strip()
 
     def ask(
         self,

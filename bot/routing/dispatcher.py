@@ -96,19 +96,21 @@ class Dispatcher:
     def route_in(self, question: Question, step: str) -> Route:
         """Return what is to be done with what a member sends whose conversation stands at `step`.
 
-        A word of `CANCEL_WORDS` ends it, a command is carried out beside it, other texts answer the step.
+        A word of `CANCEL_WORDS` ends it, a command is carried out beside it, other words answer the step,
+        whatever kind of message carries them.
 
         Raises:
             KeyError: No router has such a step.
         """
         content = question.event.content
         known = self._steps[step]
-        if type(content) is not TextMessage:
+        if type(content) is not TextMessage and not question.text:
             return known.route if type(content) in known.takes else self.route(question)
-        word, rest = self.normaliser.command_words(content.text)
+        said = words_of(content)
+        word, rest = self.normaliser.command_words(said)
         if word in CANCEL_WORDS and not rest:
             return _CANCELLED
-        return self._command(content.text) or known.route
+        return self._command(said) or known.route
 
     def _command(self, text: str) -> Route | None:
         word, rest = self.normaliser.command_words(text)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from bot.storage.drain import Drain
     from bot.storage.redis.check_ins import CheckIns
     from bot.storage.redis.conversations import Conversations
+    from bot.storage.redis.decency import DecencyStore
     from bot.storage.redis.inbox import Inbox
     from bot.storage.redis.keyword_gate import KeywordGate
     from bot.storage.redis.members import Members
@@ -34,6 +35,7 @@ class Stores:
     members: Members
     keyword_gate: KeywordGate
     streams: Streams
+    decency: DecencyStore
     drain: Drain
     ledger: LedgerHistory
     member_history: MemberHistory

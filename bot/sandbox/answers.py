@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bot.sandbox.cards import title_of
 from bot.sandbox.wire import UndecodableAnswerError, parse
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 TEXT_LIMIT_BYTES = 2048
 """Longest text of either vendor, UTF-8 bytes."""
 
+CARD_ANSWERS = frozenset({"update_button", "update_template_card"})
+"""Passive answers that change the card that was clicked."""
 _LABELS = {
     "image": "图片 image",
     "voice": "语音 voice",
@@ -28,6 +31,9 @@ _LABELS = {
     "location": "位置 location",
     "link": "链接 link",
     "news": "图文 news",
+    "mixed": "图文混排 mixed",
+    "miniprogram_notice": "小程序 mini program",
+    "miniprogrampage": "小程序 mini program",
     "textcard": "卡片 card",
     "template_card": "卡片 card",
     "transfer_customer_service": "转人工客服 human agent",
@@ -99,6 +105,8 @@ def read_active(kind: str, body: Mapping[str, Any]) -> Said:
     """Return what an active send says; `body` is the JSON object named after its type."""
     if kind in {"text", "markdown"}:
         return Said(kind, str(body.get("content", "")), dict(body))
+    if kind == "template_card":
+        return Said(kind, describe(kind, title_of(body)), dict(body))
     articles = body.get("articles")
     titles = [str(item.get("title", "")) for item in articles] if isinstance(articles, list) else []
     return Said(kind, describe(kind, _title(body), *titles), dict(body))

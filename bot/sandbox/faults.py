@@ -1,4 +1,4 @@
-"""Errors on demand: what the vendor's API shall do wrong, where, and how often."""
+"""Errors on demand: what the vendor's API, callbacks and connection shall do wrong, and how often."""
 
 from __future__ import annotations
 
@@ -7,23 +7,35 @@ from dataclasses import dataclass, replace
 
 from bot.errors import RefusedError
 
+CALLBACK = "callback"
+"""As a fault's endpoint: the next callback to the bot."""
+POLL = "poll"
+"""As a fault's endpoint: the next question for an AI bot's stream."""
+_WAYS = "errcode, http_status, broken_json, drop, hang, lost, doubled, reordered"
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that goes wrong.
 
-    Exactly one of `errcode`, `http_status`, `broken_json` and `drop` is given, or none of them with a
-    `delay_s`, which alone only slows the call down.
+    Exactly one of `errcode`, `http_status`, `broken_json`, `drop`, `hang`, `lost`, `doubled` and
+    `reordered` is given, or none of them with a `delay_s`, which alone only slows it down.
 
     Attributes:
         channel: Channel it hits; empty is every channel.
-        endpoint: Path below ``/cgi-bin/`` (``message/send``); empty is every endpoint.
+        endpoint: Path below ``/cgi-bin/`` (``message/send``) or command of a long connection
+            (``aibot_respond_msg``); empty is every one of them; `CALLBACK` (``callback``) is the next
+            callback to the bot, `POLL` (``poll``) the next question for a stream.
         errcode: Answer with this error code.
         errmsg: The text that goes with it.
         http_status: Answer with this HTTP status and a page that is not JSON.
         delay_s: Seconds before anything else.
         broken_json: Answer 200 with half a JSON object.
         drop: Close the connection without an answer.
+        hang: Never answer; the connection stays open.
+        lost: Of a callback: it never arrives.
+        doubled: Of a callback: it arrives twice at once.
+        reordered: Of a callback: the one after it arrives first.
         acted: The call is carried out before it goes wrong: the answer is lost, not the act.
         times: How many calls it hits; 0 is every call until it is cleared.
     """
@@ -36,25 +48,37 @@ class Fault:
     delay_s: float = 0.0
     broken_json: bool = False
     drop: bool = False
+    hang: bool = False
+    lost: bool = False
+    doubled: bool = False
+    reordered: bool = False
     acted: bool = False
     times: int = 1
 
     @property
     def breaks(self) -> bool:
         """Whether the call's answer is spoilt, not only late."""
-        return self.errcode is not None or self.http_status is not None or self.broken_json or self.drop
+        return self._ways() > 0
+
+    def _ways(self) -> int:
+        given = (self.broken_json, self.drop, self.hang, self.lost, self.doubled, self.reordered)
+        return (self.errcode is not None) + (self.http_status is not None) + sum(given)
 
     def check(self) -> None:
         """Accept a fault that says one thing.
 
         Raises:
-            RefusedError: It says nothing, two things at once, or has a negative number.
+            RefusedError: It says nothing, two things at once, something its place does not have, or has a
+                negative number.
         """
-        ways = (self.errcode is not None) + (self.http_status is not None) + self.broken_json + self.drop
+        ways = self._ways()
         if ways > 1:
-            raise RefusedError("a fault takes one of errcode, http_status, broken_json and drop")
+            raise RefusedError(f"a fault takes one of {_WAYS}")
         if ways == 0 and self.delay_s <= 0:
-            raise RefusedError("a fault needs errcode, http_status, broken_json, drop or a delay_s above 0")
+            raise RefusedError(f"a fault needs {_WAYS} or a delay_s above 0")
+        of_callback = self.lost or self.doubled or self.reordered
+        if of_callback != (self.endpoint in {CALLBACK, POLL}) and ways:
+            raise RefusedError("lost, doubled and reordered go with endpoint callback or poll, and only they")
         if self.times < 0 or self.delay_s < 0:
             raise RefusedError("times and delay_s of a fault cannot be negative")
 
@@ -84,8 +108,15 @@ class FaultBook:
 
     async def meet(self, channel: str, endpoint: str) -> Fault | None:
         """Return the oldest fault for this call, after its delay, and count it down."""
+        return await self._meet(channel, {"", endpoint})
+
+    async def meet_callback(self, channel: str, kind: str = CALLBACK) -> Fault | None:
+        """Return the oldest fault for this callback, or with `POLL` this poll, as `meet`."""
+        return await self._meet(channel, {kind}) if self._faults else None
+
+    async def _meet(self, channel: str, endpoints: set[str]) -> Fault | None:
         for index, fault in enumerate(self._faults):
-            if fault.channel in {"", channel} and fault.endpoint in {"", endpoint}:
+            if fault.channel in {"", channel} and fault.endpoint in endpoints:
                 if fault.times == 1:
                     del self._faults[index]
                 elif fault.times > 1:

@@ -1,8 +1,9 @@
-"""For worker processes: ``/sandbox/…`` and ``/cgi-bin/…`` passed on to the process that has the sandbox."""
+"""For worker processes: the sandbox's addresses passed on to the process that has it, WebSockets too."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -10,10 +11,12 @@ from aiohttp import web
 from yarl import URL
 
 from bot.sandbox.guard import loopback_only
+from bot.sandbox.root import add_root
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+_FRAME_BYTES = 4 * 1024 * 1024
 _PASSED_ON = ("Content-Type", "Accept", "Last-Event-ID")
 _PASSED_BACK = (
     "Content-Type",
@@ -37,12 +40,28 @@ def forward_sandbox(app: web.Application, sandbox_base: str, *, allow_remote: bo
         part.router.add_route("*", "/{tail:.*}", forwarder.pass_on)
         app.add_subapp(prefix, part)
     app.router.add_get("/sandbox", _to_page)
+    add_root(app, guard, forwarder.join)
     app.cleanup_ctx.append(forwarder.run)
     app.on_shutdown.append(forwarder.end_streams)
 
 
 async def _to_page(_: web.Request) -> web.StreamResponse:
     raise web.HTTPPermanentRedirect("/sandbox/")
+
+
+async def _copy(
+    source: web.WebSocketResponse | aiohttp.ClientWebSocketResponse,
+    target: web.WebSocketResponse | aiohttp.ClientWebSocketResponse,
+) -> None:
+    """Pass frames on until `source` ends."""
+    with contextlib.suppress(ConnectionError):
+        async for message in source:
+            if message.type is aiohttp.WSMsgType.TEXT:
+                await target.send_str(message.data)
+            elif message.type is aiohttp.WSMsgType.PING:
+                await target.ping(message.data)
+            elif message.type is aiohttp.WSMsgType.PONG:
+                await target.pong(message.data)
 
 
 class _Forwarder:
@@ -92,6 +111,31 @@ class _Forwarder:
             if request.transport is not None:
                 request.transport.abort()
             return web.Response(status=502)
+
+    async def join(self, request: web.Request) -> web.StreamResponse:
+        """Join a WebSocket of a client with one to the sandbox until either side ends it."""
+        assert self._session is not None
+        try:
+            there = await self._session.ws_connect(
+                f"{self._base}/", autoping=False, max_msg_size=_FRAME_BYTES
+            )
+        except aiohttp.ClientError:
+            return web.Response(status=502, text="the sandbox's process does not answer")
+        async with there:
+            here = web.WebSocketResponse(autoping=False, max_msg_size=_FRAME_BYTES, timeout=1.0)
+            await here.prepare(request)
+            copies = [
+                asyncio.create_task(_copy(here, there)), asyncio.create_task(_copy(there, here)),
+            ]  # fmt: skip
+            self._under_way.update(copies)
+            try:
+                await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self._under_way.difference_update(copies)
+                for copy in copies:
+                    copy.cancel()
+                await here.close(code=there.close_code or 1001)
+        return here
 
     async def _stream(self, answer: aiohttp.ClientResponse, response: web.StreamResponse) -> None:
         async def copy() -> None:

@@ -1,7 +1,7 @@
-"""How much one person may be sent: WeCom's silent rate limit, the Official Account's window.
+"""How much may be sent: every documented rate of the vendors, the Official Account's window.
 
-Source: WeCom, sending application messages, per member and app; Official Account, customer-service
-messages, allowances by the user's action.
+Source: WeCom, access_token (general call limits), self-built app, appchat, group robot, AI bot; Official
+Account, customer-service messages, allowances by the user's action.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-PER_MINUTE = 30
-PER_HOUR = 1000
 _MINUTE_MS = 60_000
 _HOUR_MS = 3_600_000
+_DAY_MS = 86_400_000
+# Calls that left in time may arrive closer together than they left: the vendors' counting is not known to
+# the second, and a test on a busy machine must not depend on it.
+_JITTER_MS = 1_000
 
 MESSAGE_ALLOWANCE = (5, 48 * _HOUR_MS)
 """Customer-service messages after a message of the user, and for how many milliseconds."""
@@ -23,20 +25,93 @@ ACTIONS = frozenset({"subscribe", "SCAN", "CLICK"})
 
 
 @dataclass(slots=True)
-class SendRate:
-    """What one WeCom member got lately; what is over the limit is dropped without a word."""
+class Span:
+    """At most `most` within any `per_ms` milliseconds, less a second; `name` says which length it is."""
 
-    _sent_ms: deque[int] = field(default_factory=lambda: deque(maxlen=PER_HOUR))
+    name: str
+    most: int
+    per_ms: int
+    _spent: deque[tuple[int, int]] = field(default_factory=deque)
+    _sum: int = 0
 
-    def spend(self, at_ms: int) -> bool:
-        """Count one message, or return False when the minute's or the hour's limit is reached."""
-        while self._sent_ms and self._sent_ms[0] <= at_ms - _HOUR_MS:
-            self._sent_ms.popleft()
-        in_last_minute = sum(sent > at_ms - _MINUTE_MS for sent in self._sent_ms)
-        if len(self._sent_ms) >= PER_HOUR or in_last_minute >= PER_MINUTE:
-            return False
-        self._sent_ms.append(at_ms)
-        return True
+    def has_room(self, at_ms: int, weight: int) -> bool:
+        """Whether `weight` more fits at `at_ms`."""
+        while self._spent and self._spent[0][0] <= at_ms - self.per_ms + _JITTER_MS:
+            self._sum -= self._spent.popleft()[1]
+        return self._sum + weight <= self.most
+
+    def take(self, at_ms: int, weight: int) -> None:
+        """Count `weight`."""
+        self._spent.append((at_ms, weight))
+        self._sum += weight
+
+
+class Rate:
+    """Several spans that hold together; what is over one of them is not counted in any."""
+
+    __slots__ = ("_spans",)
+
+    def __init__(self, *spans: tuple[str, int, int]) -> None:
+        """Allow at most `most` per `per_ms` in each span (name, most, per_ms)."""
+        self._spans = tuple(Span(*span) for span in spans)
+
+    def over(self, at_ms: int, weight: int = 1) -> str:
+        """Count `weight` and return "", or return the name of the span that has no room for it."""
+        full = next((span.name for span in self._spans if not span.has_room(at_ms, weight)), "")
+        if not full:
+            for span in self._spans:
+                span.take(at_ms, weight)
+        return full
+
+
+def member_rate() -> Rate:
+    """Return what one member may get from one app; what is over is dropped without a word."""
+    return Rate(("per_minute", 30, _MINUTE_MS), ("per_hour", 1000, _HOUR_MS))
+
+
+def bot_rate() -> Rate:
+    """Return what an AI bot may send into one chat, answers and unprompted messages together."""
+    return Rate(("per_minute", 30, _MINUTE_MS), ("per_hour", 1000, _HOUR_MS))
+
+
+def upload_rate() -> Rate:
+    """Return how many uploads a long connection may begin."""
+    return Rate(("per_minute", 30, _MINUTE_MS), ("per_hour", 1000, _HOUR_MS))
+
+
+def robot_rate() -> Rate:
+    """Return what one robot may send."""
+    return Rate(("per_minute", 20, _MINUTE_MS))
+
+
+def call_rate() -> Rate:
+    """Return how often one company may call one API."""
+    return Rate(("per_minute", 10_000, _MINUTE_MS), ("per_hour", 150_000, _HOUR_MS))
+
+
+def app_group_member_rate() -> Rate:
+    """Return what one member receives from groups made by apps; what is over is dropped silently."""
+    return Rate(("per_minute", 200, _MINUTE_MS), ("per_day", 10_000, _DAY_MS))
+
+
+def app_group_rate() -> Rate:
+    """Return the person-times that one company may send into such groups, the smallest companies' hour."""
+    return Rate(("persons_per_minute", 20_000, _MINUTE_MS), ("persons_per_hour", 150_000, _HOUR_MS))
+
+
+def bad_call_rate() -> Rate:
+    """Return the calls with bad parameters after which a company is blocked."""
+    return Rate(("per_hour", 2000, _HOUR_MS))
+
+
+def daily_rate(most: int) -> Rate:
+    """Return a limit of `most` per day."""
+    return Rate(("per_day", most, _DAY_MS))
+
+
+def minute_rate(most: int) -> Rate:
+    """Return a limit of `most` per minute."""
+    return Rate(("per_minute", most, _MINUTE_MS))
 
 
 @dataclass(slots=True)

@@ -30,13 +30,15 @@ class Postman:
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, url: str, query: str, body: bytes, *, timeout_s: float) -> RawAnswer:
+    async def post(
+        self, url: str, query: str, body: bytes, *, timeout_s: float, content_type: str = "text/xml"
+    ) -> RawAnswer:
         """Deliver a callback, cutting the connection after `timeout_s` as the vendors do."""
-        return await self._ask("POST", url, query, body, timeout_s)
+        return await self._ask("POST", url, query, body, timeout_s, content_type)
 
     async def get(self, url: str, query: str, *, timeout_s: float) -> RawAnswer:
         """Ask for the verification of a callback address."""
-        return await self._ask("GET", url, query, None, timeout_s)
+        return await self._ask("GET", url, query, None, timeout_s, "")
 
     async def close(self) -> None:
         """Close every connection."""
@@ -45,9 +47,9 @@ class Postman:
             self._session = None
 
     async def _ask(
-        self, method: str, url: str, query: str, body: bytes | None, timeout_s: float
+        self, method: str, url: str, query: str, body: bytes | None, timeout_s: float, content_type: str
     ) -> RawAnswer:
-        headers = {"Content-Type": "text/xml"} if body is not None else {}
+        headers = {"Content-Type": content_type} if body is not None else {}
         # encoded=True: the vendor's own percent-encoding goes out as it is.
         target = URL(f"{url}?{query}", encoded=True)
         try:

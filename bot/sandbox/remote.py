@@ -15,7 +15,7 @@ from bot.sandbox.room import Entry
 from bot.sandbox.vendor import Verification
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from datetime import datetime
 
 
@@ -38,10 +38,21 @@ class RemoteSandbox:
             await self._session.close()
 
     async def say(
-        self, channel: str, user_id: str, text: str, *, at: datetime | None = None, msg_id: int | None = None
+        self,
+        channel: str,
+        user_id: str,
+        text: str,
+        *,
+        group: str = "",
+        mention: bool = True,
+        at: datetime | None = None,
+        msg_id: int | None = None,
     ) -> Outcome:
-        """Send a text as a person and return what came back."""
-        body = {"text": text, "msg_id": msg_id, "at_ms": to_ms(at) if at else None}
+        """Send a text as a person, alone or in a group, and return what came back."""
+        body = {
+            "text": text, "group": group, "mention": mention, "msg_id": msg_id,
+            "at_ms": to_ms(at) if at else None,
+        }  # fmt: skip
         return _outcome(await self._post("say", channel, user_id, body))
 
     async def message(self, channel: str, user_id: str, kind: str, **fields: Any) -> Outcome:
@@ -51,6 +62,21 @@ class RemoteSandbox:
     async def event(self, channel: str, user_id: str, event: str, **fields: Any) -> Outcome:
         """Let something happen (subscribe, CLICK, …)."""
         return _outcome(await self._post("event", channel, user_id, {"event": event, "fields": fields}))
+
+    async def click(
+        self,
+        entry_id: int,
+        button_key: str = "",
+        *,
+        user_id: str = "",
+        selections: Mapping[str, Sequence[str]] | None = None,
+    ) -> Outcome:
+        """Press a button of the card in a line; see `Sandbox.click`."""
+        body = {
+            "entry": entry_id, "button_key": button_key, "user_id": user_id,
+            "selections": {key: list(ids) for key, ids in (selections or {}).items()}, "wait": True,
+        }  # fmt: skip
+        return _outcome(await self._ask("POST", "click", json=body))
 
     async def verify(self, channel: str) -> Verification:
         """Test the callback address of a channel."""
@@ -73,18 +99,26 @@ class RemoteSandbox:
         """Return channels, people, counts and waiting faults."""
         return await self._ask("GET", "state")
 
-    async def transcript(self, channel: str, user_id: str) -> tuple[Entry, ...]:
-        """Return what a person said, received and was told, oldest first."""
-        answer = await self._ask("GET", "transcript", params={"channel": channel, "user_id": user_id})
+    async def transcript(self, channel: str, user_id: str = "", *, group: str = "") -> tuple[Entry, ...]:
+        """Return what was said, received and told in a direct chat, or in a group, oldest first."""
+        params = {"channel": channel, "user_id": user_id, "group": group}
+        answer = await self._ask("GET", "transcript", params=params)
         return tuple(Entry(**entry) for entry in answer["entries"])
 
-    async def inbox(self, channel: str, user_id: str) -> tuple[Entry, ...]:
-        """Return the active sends that a person received, oldest first."""
-        entries = await self.transcript(channel, user_id)
+    async def inbox(self, channel: str, user_id: str = "", *, group: str = "") -> tuple[Entry, ...]:
+        """Return what reached a person, or a group, not as the answer to a callback, oldest first."""
+        entries = await self.transcript(channel, user_id, group=group)
         return tuple(
             entry
             for entry in entries
-            if entry.route == "active" and entry.status in {"received", "truncated"}
+            if entry.route in {"active", "response_url"} and entry.status in {"received", "truncated"}
+        )
+
+    async def heard(self, channel: str, user_id: str = "", *, group: str = "") -> tuple[Entry, ...]:
+        """Return everything the bot said there that people can read and that is complete, oldest first."""
+        entries = await self.transcript(channel, user_id, group=group)
+        return tuple(
+            entry for entry in entries if entry.side == "bot" and entry.status in {"received", "truncated"}
         )
 
     async def changes(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:

@@ -10,6 +10,7 @@ from aiohttp import web
 from bot.sandbox.cgi_bin import VendorApi
 from bot.sandbox.guard import loopback_only
 from bot.sandbox.page import Page
+from bot.sandbox.root import add_root
 from bot.sandbox.vendor import Sandbox
 
 if TYPE_CHECKING:
@@ -21,20 +22,26 @@ if TYPE_CHECKING:
 
 
 def mount_sandbox(app: web.Application, sandbox: Sandbox, *, allow_remote: bool = False) -> None:
-    """Serve `sandbox` at ``/sandbox/`` and ``/cgi-bin/`` of `app` and close it with the application.
+    """Serve `sandbox` at ``/sandbox/``, ``/cgi-bin/`` and as WebSocket at ``/``, and close it with `app`.
+
+    Without asking for a WebSocket, ``/`` leads to the chat page.
 
     `sandbox.callback_base` must be set before somebody speaks.
     """
+    # The same address serves both, unless `SandboxServer` knows better.
+    sandbox.own_base = sandbox.own_base or sandbox.callback_base
     guard = loopback_only(allow_remote=allow_remote)
     page, vendor_api = web.Application(middlewares=[guard]), web.Application(middlewares=[guard])
     page.add_routes(Page(sandbox).routes())
     vendor_api.add_routes(VendorApi(sandbox).routes())
     app.router.add_get("/sandbox", _to_page)
+    add_root(app, guard, sandbox.connections.serve)
     app.add_subapp("/sandbox/", page)
     app.add_subapp("/cgi-bin/", vendor_api)
 
     async def end_streams(_: web.Application) -> None:
         sandbox.feed.end()
+        await sandbox.connections.aclose()
 
     async def close(_: web.Application) -> None:
         await sandbox.aclose()
@@ -93,6 +100,7 @@ class SandboxServer:
             await self._runner.cleanup()
             raise
         self._port = self._runner.addresses[0][1]
+        self.sandbox.own_base = self.api_base
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -1,10 +1,12 @@
 """``run.py sandbox``: the chat in a terminal, by hand or with piped lines.
 
-你好                 say it as the chosen person
+你好                 say it as the chosen person; in a group it mentions the bot
 /as 小明             speak as somebody else, by name or id; a new id is added
 /channel oa          change the channel
+/group 鲜奶福利群    speak in a group, by name or id; alone it goes back to the direct chat
+/quiet 早上好        say it in the group without mentioning the bot
 /event subscribe [EventKey]
-/people, /help, /quit
+/people, /groups, /help, /quit
 """
 
 from __future__ import annotations
@@ -14,30 +16,33 @@ import re
 import sys
 import threading
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 
 from bot.errors import RefusedError
-from bot.sandbox.remote import RemoteSandbox
+from bot.sandbox.room import Entry
 from bot.sandbox.server import SandboxServer
+from bot.sandbox.stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from bot.sandbox.courier import Outcome
     from bot.sandbox.vendor import Sandbox
 
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
-_HELP = "/as 谁 · /channel 渠道 · /event 事件 [EventKey] · /people · /quit"
+_HELP = "/as 谁 · /channel 渠道 · /group 群 · /quiet 不@机器人的话 · /event 事件 · /people · /groups · /quit"
+_LATER = {"active": "主动消息 active", "response_url": "晚到的回答 late"}
+_COMMANDS = frozenset(
+    {"/as", "/channel", "/group", "/quiet", "/event", "/people", "/groups", "/help"}
+)  # fmt: skip
 
 
 class TerminalChat:
     """One conversation: who speaks where, and what was already printed."""
 
-    def __init__(
-        self, sandbox: RemoteSandbox, write: Callable[[str], None], *, linger_s: float = 3.0
-    ) -> None:
+    def __init__(self, sandbox: Stage, write: Callable[[str], None], *, linger_s: float = 3.0) -> None:
         """Speak through `sandbox`, print through `write` (whole lines).
 
         After the last line, an active send for a message that was only acknowledged is waited for up
@@ -45,15 +50,20 @@ class TerminalChat:
         """
         self._sandbox, self._write, self._linger_s = sandbox, write, linger_s
         self._people: dict[str, dict[str, str]] = {}  # channel → id → name
+        self._groups: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {}  # channel → id → name, members
         self._channel = ""
         self._user_id = ""
+        self._group = ""
         self._printed: set[int] = set()
-        self._owed: dict[tuple[str, str], int] = {}  # answers that may still come as active sends
+        # (channel, person, group) → answers that may still come later
+        self._owed: dict[tuple[str, str, str], int] = {}
 
     @property
     def prompt(self) -> str:
-        """What stands before the cursor: person@channel."""
-        return f"{self._name(self._channel, self._user_id)}@{self._channel}> "
+        """What stands before the cursor: person@channel, and the group with its size."""
+        name, members = self._groups.get(self._channel, {}).get(self._group, ("", ()))
+        where = f" {name}({len(members)})" if self._group else ""
+        return f"{self._name(self._channel, self._user_id)}@{self._channel}{where}> "
 
     async def open(self) -> None:
         """Learn channels and people, and choose the first of each.
@@ -65,10 +75,15 @@ class TerminalChat:
         if not state["channels"]:
             raise RefusedError("the sandbox has no channel: configure a wecom_app or wechat_oa channel")
         for channel in state["channels"]:
-            self._people[channel["name"]] = {member["id"]: member["name"] for member in channel["members"]}
+            name = channel["name"]
+            self._people[name] = {member["id"]: member["name"] for member in channel["members"]}
+            self._groups[name] = {
+                group["id"]: (group["name"], tuple(group["members"])) for group in channel["groups"]
+            }
             for member in channel["members"]:
-                for entry in await self._sandbox.inbox(channel["name"], member["id"]):
-                    self._printed.add(entry.id)
+                self._skip(await self._sandbox.transcript(name, member["id"]))
+            for group in channel["groups"]:
+                self._skip(await self._sandbox.transcript(name, group=group["id"]))
         self._channel = next(iter(self._people))
         self._user_id = next(iter(self._people[self._channel]), "xiaoming")
 
@@ -81,10 +96,10 @@ class TerminalChat:
         try:
             if command == "/quit":
                 return False
-            if command in {"/as", "/channel", "/event", "/people", "/help"}:
+            if command in _COMMANDS:
                 await self._command(command, rest.strip())
             else:
-                self._show(await self._sandbox.say(self._channel, self._user_id, line))
+                await self._say(line)
         except RefusedError as error:
             self._write(f"! {error}")
         return True
@@ -94,18 +109,21 @@ class TerminalChat:
         with suppress(aiohttp.ClientError, TimeoutError):
             async for event, data in self._sandbox.changes():
                 if event == "entry":
-                    self._show_active(data)
+                    self._show_later(Entry(**data))
                 elif event == "member":
                     self._people[data["channel"]][data["member"]["id"]] = data["member"]["name"]
+                elif event == "group":
+                    group = data["group"]
+                    self._groups[data["channel"]][group["id"]] = (group["name"], tuple(group["members"]))
 
     async def finish(self) -> None:
         """Print the active sends that belong to what was said, waiting `linger_s` for those still owed."""
         loop = asyncio.get_running_loop()
         end_s = loop.time() + self._linger_s
         while True:
-            for channel, user_id in self._owed:
-                for entry in await self._sandbox.inbox(channel, user_id):
-                    self._show_active({name: getattr(entry, name) for name in entry.__slots__})
+            for channel, user_id, group in list(self._owed):
+                for entry in await self._sandbox.transcript(channel, user_id, group=group):
+                    self._show_later(entry)
             if not any(count > 0 for count in self._owed.values()) or loop.time() >= end_s:
                 return
             await asyncio.sleep(0.05)
@@ -115,6 +133,10 @@ class TerminalChat:
             self._become(rest)
         elif command == "/channel":
             self._enter(rest)
+        elif command == "/group":
+            self._join(rest)
+        elif command == "/quiet":
+            await self._say_quietly(rest)
         elif command == "/event":
             event, _, key = rest.partition(" ")
             fields = {"EventKey": key.strip()} if key.strip() else {}
@@ -122,8 +144,20 @@ class TerminalChat:
         elif command == "/people":
             for user_id, name in self._people[self._channel].items():
                 self._write(f"  {name} ({user_id})")
+        elif command == "/groups":
+            for group_id, (name, members) in self._groups[self._channel].items():
+                self._write(f"  {name} ({len(members)}) {group_id}")
         else:
             self._write(_HELP)
+
+    async def _say(self, text: str) -> None:
+        self._show(await self._sandbox.say(self._channel, self._user_id, text, group=self._group))
+
+    async def _say_quietly(self, text: str) -> None:
+        if not self._group or not text:
+            raise RefusedError("/quiet needs words, and a group: choose one with /group")
+        await self._sandbox.say(self._channel, self._user_id, text, group=self._group, mention=False)
+        self._write("· 机器人看不到未@它的消息 not heard by the bot")
 
     def _become(self, who: str) -> None:
         if not who:
@@ -135,13 +169,28 @@ class TerminalChat:
     def _enter(self, channel: str) -> None:
         if channel not in self._people:
             raise RefusedError(f"no channel {channel!r}; there are: {', '.join(self._people)}")
-        self._channel = channel
+        self._channel, self._group = channel, ""
+
+    def _join(self, which: str) -> None:
+        groups = self._groups[self._channel]
+        found = [group_id for group_id, (name, _) in groups.items() if which in (group_id, name)]
+        if which and not found:
+            known = ", ".join(name for name, _ in groups.values()) or "none"
+            raise RefusedError(f"no group {which!r} in {self._channel}; there are: {known}")
+        self._group = found[0] if which else ""
+        members = groups[self._group][1] if self._group else ()
+        if members and self._user_id not in members:
+            self._user_id = members[0]
+
+    def _skip(self, entries: Iterable[Entry]) -> None:
+        """Never print what was said before."""
+        self._printed.update(entry.id for entry in entries)
 
     def _show(self, outcome: Outcome) -> None:
-        key = (self._channel, self._user_id)
+        key = (self._channel, self._user_id, self._group)
         self._owed.setdefault(key, 0)
         for part in outcome.parts:
-            self._write(f"bot → {self._name(*key)}: {_clean(part.text)}")
+            self._write(f"bot → {self._whom(*key)}: {_clean(part.text)}")
         if outcome.status == "acknowledged":
             self._owed[key] += 1
             self._write("· 已收到，没有当场回答 acknowledged")
@@ -150,15 +199,22 @@ class TerminalChat:
         if outcome.attempts > 1:
             self._write(f"· 共投递 {outcome.attempts} 次 delivered {outcome.attempts} times")
 
-    def _show_active(self, entry: dict[str, Any]) -> None:
-        if entry["route"] != "active" or entry["id"] in self._printed:
+    def _show_later(self, entry: Entry) -> None:
+        """Print what reached a chat without being the answer at once."""
+        if entry.route not in _LATER or entry.status == "writing" or entry.id in self._printed:
             return
-        self._printed.add(entry["id"])
-        key = (entry["channel"], entry["user_id"])
+        self._printed.add(entry.id)
+        key = (entry.channel, entry.user_id, entry.group_id)
         if key in self._owed:
             self._owed[key] -= 1
-        note = f" [{entry['status']}]" if entry["status"] != "received" else ""
-        self._write(f"bot → {self._name(*key)}: {_clean(entry['text'])}  (主动消息 active){note}")
+        note = f" [{entry.status}]" if entry.status != "received" else ""
+        self._write(f"bot → {self._whom(*key)}: {_clean(entry.text)}  ({_LATER[entry.route]}){note}")
+
+    def _whom(self, channel: str, user_id: str, group: str) -> str:
+        if not group:
+            return self._name(channel, user_id)
+        name = self._groups.get(channel, {}).get(group, (group, ()))[0]
+        return f"{name} @{self._name(channel, user_id)}" if user_id else name
 
     def _name(self, channel: str, user_id: str) -> str:
         return self._people.get(channel, {}).get(user_id, user_id)
@@ -185,7 +241,7 @@ async def run_terminal(
             base = target
         else:
             base = (await stack.enter_async_context(SandboxServer(sandbox=target))).api_base
-        sandbox = await stack.enter_async_context(RemoteSandbox(base))
+        sandbox = await stack.enter_async_context(Stage(base))
         chat = TerminalChat(sandbox, write, linger_s=linger_s)
         await chat.open()
         if interactive:

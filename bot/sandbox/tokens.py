@@ -20,11 +20,11 @@ _FORCED_APART_MS = 30_000
 
 
 class VendorError(BotError):
-    """The vendor answers a call with this error code."""
+    """The vendor answers a call with this error code; `limit` names the documented limit it is over."""
 
-    def __init__(self, errcode: int, errmsg: str) -> None:
-        """Carry the vendor's code and text."""
-        self.errcode, self.errmsg = errcode, errmsg
+    def __init__(self, errcode: int, errmsg: str, limit: str = "") -> None:
+        """Carry the vendor's code and text, and the limit's name, "" for another reason."""
+        self.errcode, self.errmsg, self.limit = errcode, errmsg, limit
         super().__init__(f"{errcode} {errmsg}")
 
 

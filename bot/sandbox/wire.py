@@ -8,13 +8,17 @@ Source: WeCom, callback security; Official Account, callback URL and security.
 
 from __future__ import annotations
 
+import base64
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+import orjson
 import xmltodict
 from wechatpy.crypto import WeChatCrypto as AccountCrypto
+from wechatpy.crypto.base import WeChatCipher
+from wechatpy.crypto.pkcs7 import PKCS7Encoder
 from wechatpy.enterprise.crypto import WeChatCrypto as CorpCrypto
 from wechatpy.utils import WeChatSigner
 
@@ -39,12 +43,14 @@ class Callback:
     Attributes:
         query: Query string without the question mark, percent-encoded.
         body: Body of the POST.
-        plaintext: The inner XML, for comparisons in tests.
+        plaintext: The inner XML or JSON, for comparisons in tests.
+        nonce: The nonce in the query, which an AI bot's answer must repeat.
     """
 
     query: str
     body: bytes = field(repr=False)
     plaintext: str = field(default="", repr=False)
+    nonce: str = ""
 
 
 def seal(
@@ -60,14 +66,16 @@ def seal(
     if channel.kind == "wechat_oa":
         query = {"signature": sign(channel.token, str(timestamp_s), nonce), **query, "openid": openid}
     if channel.kind == "wechat_oa" and channel.mode == "plain":
-        return Callback(urlencode(query), inner.encode(), inner)
+        return Callback(urlencode(query), inner.encode(), inner, nonce)
     encrypt, signature = _encrypt(channel, inner, str(timestamp_s), nonce)
     if channel.kind == "wechat_oa":
         query["encrypt_type"] = "aes"
     query["msg_signature"] = signature
+    if channel.kind == "wecom_aibot":
+        return Callback(urlencode(query), orjson.dumps({"encrypt": encrypt}), inner, nonce)
     clear = channel.kind == "wechat_oa" and channel.mode == "compatible"
     body = with_encrypt(inner, encrypt) if clear else envelope(channel, encrypt)
-    return Callback(urlencode(query), body.encode(), inner)
+    return Callback(urlencode(query), body.encode(), inner, nonce)
 
 
 def verification_query(channel: SandboxChannel, echo: str, *, timestamp_s: int) -> str:
@@ -102,6 +110,55 @@ def open_answer(channel: SandboxChannel, body: bytes) -> str:
     return body.decode()
 
 
+def open_bot_answer(channel: SandboxChannel, body: bytes, nonce: str) -> Any:
+    """Return the JSON an AI bot answers, None for an acknowledgement; `nonce` is that of the callback.
+
+    Source: WeCom, JSON flavour for the AI bot.
+
+    Raises:
+        UndecodableAnswerError: not the four fields as documented, signed with another token or nonce, or
+            not encrypted with our key and an empty receiver.
+    """
+    if body.strip() in ACKNOWLEDGEMENTS:
+        return None
+    try:
+        outer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise UndecodableAnswerError("the answer is not JSON") from None
+    if not isinstance(outer, dict):
+        raise UndecodableAnswerError("the answer is not a JSON object")
+    missing = [name for name in ("encrypt", "msgsignature", "timestamp", "nonce") if name not in outer]
+    if missing:
+        raise UndecodableAnswerError(f"the answer lacks {', '.join(missing)}")
+    if not isinstance(outer["timestamp"], int) or isinstance(outer["timestamp"], bool):
+        raise UndecodableAnswerError("timestamp of the answer is not an integer")
+    if outer["nonce"] != nonce:
+        raise UndecodableAnswerError("nonce of the answer is not that of the callback's address")
+    envelope_of_answer = {
+        "Encrypt": outer["encrypt"], "MsgSignature": outer["msgsignature"],
+        "TimeStamp": str(outer["timestamp"]), "Nonce": nonce,
+    }  # fmt: skip
+    inner = _decrypt(channel, envelope_of_answer)
+    try:
+        return orjson.loads(inner)
+    except orjson.JSONDecodeError:
+        raise UndecodableAnswerError("what the answer encrypts is not JSON") from None
+
+
+def encrypt_media(encoding_aes_key: str, blob: bytes) -> bytes:
+    """Return the bytes of an image or file as an AI bot gets them, under a key of 43 characters.
+
+    Source: WeCom, AI bot, media decrypt.
+    """
+    key = base64.b64decode(encoding_aes_key + "=")
+    return bytes(WeChatCipher(key).encrypt(PKCS7Encoder.encode(blob)))
+
+
+def new_media_key() -> str:
+    """Return a fresh key of 43 characters for one medium of a long connection."""
+    return base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
+
+
 def parse(text: str | bytes) -> dict[str, Any]:
     """Return the elements inside ``<xml>``; repeated ones as a list, nested ones as a dict.
 
@@ -130,7 +187,7 @@ def new_nonce() -> str:
 
 
 def _crypto(channel: SandboxChannel) -> AccountCrypto | CorpCrypto:
-    crypto = CorpCrypto if channel.kind == "wecom_app" else AccountCrypto
+    crypto = AccountCrypto if channel.kind == "wechat_oa" else CorpCrypto
     return crypto(channel.token, channel.encoding_aes_key, channel.receiver_id)
 
 

@@ -16,8 +16,9 @@ from bot.communities import Communities
 from bot.storage.redis.boards import Board, earliest_day, kept_boards
 from bot.storage.redis.check_ins import calendar_days, calendar_fields, calendar_key
 from bot.storage.redis.client import RedisClient
+from bot.storage.redis.decency import wishes_key
 from bot.storage.redis.inbox import NO_GROUP
-from bot.storage.redis.key_scan import members_in_redis, scan_store
+from bot.storage.redis.key_scan import CHUNK, members_in_redis, scan_store
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.members import COUNTER_NAMES
 from bot.storage.redis.script_all import script_all
@@ -25,6 +26,7 @@ from bot.storage.sql.activity import ActivityHistory, ActivityRow
 from bot.storage.sql.database import Database
 from bot.storage.sql.deliveries import DeliveryHistory
 from bot.storage.sql.member_figures import known_members, read_members, unknown_members
+from bot.storage.sql.opt_outs import WishHistory
 
 Figures = dict[str, int | None]  # None: what is stored is no whole number
 Chunk = tuple[str, list[str]]  # community, subjects
@@ -32,6 +34,7 @@ Chunk = tuple[str, list[str]]  # community, subjects
 COUNTERS_COMPARED_DAYS = 7  # back from today; every event of these days is still counted in Redis
 _BLOCK = "check-in days b"
 _QUEUED = "queued delivery"
+_OPTED_OUT = "wants nothing unprompted"
 
 
 class Source(Protocol):
@@ -221,6 +224,50 @@ class DeliverySource:
     def name(self, subject: str, label: str) -> tuple[str, str]:
         """Return no member, and the delivery."""
         return "", f"{label} {subject}"
+
+
+class WishSource:
+    """Who wants nothing unprompted. A subject is a receiver (`bot.storage.redis.decency`)."""
+
+    def __init__(
+        self, redis: RedisClient, keys: Keys, database: Database, communities: Communities, _: Clock
+    ) -> None:
+        """Look at the wishes in `communities`."""
+        self._redis = redis
+        self._keys = keys
+        self._history = WishHistory(database)
+        self._ids = [community.id for community in communities]
+
+    async def subjects(self) -> AsyncIterator[Chunk]:
+        """Yield the receivers of history, then those that only Redis knows."""
+        for community in self._ids:
+            async for wishes in self._history.all(community):
+                yield community, [wish.receiver for wish in wishes]
+            names = await self._redis.call("HKEYS", wishes_key(self._keys, community))
+            live = [name.decode() for name in names]
+            for first in range(0, len(live), CHUNK):
+                chunk = live[first : first + CHUNK]
+                known = await self._history.among(community, chunk)
+                unknown = [receiver for receiver in chunk if receiver not in known]
+                if unknown:
+                    yield community, unknown
+
+    async def in_redis(self, community: str, subjects: Sequence[str]) -> list[Figures]:
+        """Return 1 for each who wants nothing."""
+        wishes = await self._redis.call("HMGET", wishes_key(self._keys, community), *subjects)
+        return [{_OPTED_OUT: 1} if (wish or b"").startswith(b"1") else {} for wish in wishes]
+
+    async def in_sql(self, community: str, subjects: Sequence[str]) -> list[Figures]:
+        """Return 1 for each who wants nothing."""
+        wishes = await self._history.among(community, subjects)
+        return [
+            {_OPTED_OUT: 1} if receiver in wishes and wishes[receiver].opted_out else {}
+            for receiver in subjects
+        ]
+
+    def name(self, subject: str, label: str) -> tuple[str, str]:
+        """Return the receiver, and what it wants."""
+        return subject, label
 
 
 def _member_of(name: str) -> str:

@@ -2,8 +2,8 @@
 
 Restored are balances, rankings, check-in calendars with totals and make-up cards, members (joined, left,
 name, greeted), the results of recent check-ins, make-up cards and orders of points (so that a repeat of the
-event or request that caused them has no second effect), the counters of the days still kept, and queued
-deliveries.
+event or request that caused them has no second effect), the counters of the days still kept, queued
+deliveries, and who wants nothing unprompted.
 
 How it stays exact while members act: everything in Redis is drained to SQL first. A member is restored by one
 script, which does so only if the member's latest change (`entry`, an outbox id) is still the one that was
@@ -17,7 +17,8 @@ What SQL does not know cannot be restored after a loss of Redis' memory:
   is counted as a message again, and its handler runs again. Check-ins, make-up cards and orders find their
   results; a greeting may be said again, as to one who returns;
 * acknowledged events whose handler was late and had not finished;
-* cool-downs and turns of keyword rules, the pace of sends, access tokens (fetched anew);
+* cool-downs and turns of keyword rules, the pace of sends, how much was said unprompted today, access tokens
+  (fetched anew);
 * counters that grew between the loss and the rebuild where history had more: the greater figure stays.
 
 What members do between a loss and the rebuild counts on top of their history, except that Redis then did not
@@ -44,6 +45,7 @@ from bot.storage.redis.check_ins import (
     make_up_memory_ms,
 )
 from bot.storage.redis.client import RedisClient
+from bot.storage.redis.decency import wishes_key
 from bot.storage.redis.deliveries import due_key
 from bot.storage.redis.inbox import COUNTERS_KEPT_MS, NO_GROUP
 from bot.storage.redis.key_scan import members_in_redis
@@ -56,6 +58,7 @@ from bot.storage.sql.activity import ActivityHistory, ActivityRow
 from bot.storage.sql.database import Database
 from bot.storage.sql.deliveries import Delivery, DeliveryHistory
 from bot.storage.sql.member_figures import MemberFigures, known_members, read_members, unknown_members
+from bot.storage.sql.opt_outs import WishHistory
 from bot.storage.sql.recent_effects import PaidCheckIn, recent_check_ins, recent_orders
 
 _DAY_MS = 86_400_000
@@ -72,6 +75,7 @@ class Rebuilt:
     orders: int = 0
     counters: int = 0
     deliveries: int = 0
+    opt_outs: int = 0
     busy: list[str] = field(default_factory=list)
 
 
@@ -127,6 +131,7 @@ class _Rebuild:
         async for rows in history.days(community.id, first, today + timedelta(days=1)):
             done = await script_all(self.redis, "restore_counters", [self._counters(row) for row in rows])
             self.rebuilt.counters += sum(done)
+        await self._wishes(community.id)
         async for deliveries in DeliveryHistory(self.database).queued(community.id):
             done = await script_all(
                 self.redis, "restore_delivery", [self._delivery(delivery) for delivery in deliveries]
@@ -241,6 +246,24 @@ class _Rebuild:
         pairs = [part for pair in zip(COUNTER_NAMES, counts, strict=True) for part in pair]
         return [key], [COUNTERS_KEPT_MS, *pairs]
 
+    async def _wishes(self, community: str) -> None:
+        """Restore who wants nothing unprompted; what is said meanwhile is newer than history, and stays."""
+        key = wishes_key(self.keys, community)
+        rows = await self.redis.call("HGETALL", key)
+        live = {name.decode(): value.decode() for name, value in zip(rows[::2], rows[1::2], strict=True)}
+        await self.drain.flush(community)
+        known: set[str] = set()
+        async for wishes in WishHistory(self.database).all(community):
+            known |= {wish.receiver for wish in wishes}
+            calls: list[ScriptCall] = [
+                ([key], [wish.receiver, live.get(wish.receiver, ""), wish.stored]) for wish in wishes
+            ]
+            self.rebuilt.opt_outs += sum(await script_all(self.redis, "restore_opt_out", calls))
+        unknown: list[ScriptCall] = [
+            ([key], [receiver, value, ""]) for receiver, value in live.items() if receiver not in known
+        ]
+        self.rebuilt.opt_outs += sum(await script_all(self.redis, "restore_opt_out", unknown))
+
     def _delivery(self, delivery: Delivery) -> ScriptCall:
         prefix = self.keys.prefix(delivery.community)
         fields: dict[str, Value] = {
@@ -250,14 +273,15 @@ class _Rebuild:
             "created_at_ms": delivery.created_at_ms, "updated_at_ms": delivery.updated_at_ms,
             "parts": delivery.parts, "next_part": delivery.next_part, "group_id": delivery.group_id,
             "useful_until_ms": delivery.useful_until_ms, "feature": delivery.feature,
-            "answer_to": delivery.answer_to,
+            "answer_to": delivery.answer_to, "not_before_ms": delivery.not_before_ms,
         }  # fmt: skip
         due = due_key(prefix, delivery.route, delivery.channel)
         return (
             [f"{prefix}delivery:{delivery.id}", due, f"{due}:order"],
             [
-                delivery.id, self.now_ms, delivery.created_at_ms, delivery.channel, delivery.user_id,
-                delivery.group_id,
+                delivery.id, max(self.now_ms, delivery.not_before_ms),
+                max(delivery.created_at_ms, delivery.not_before_ms), delivery.channel, delivery.user_id,
+                delivery.group_id, delivery.feature, delivery.useful_until_ms,
                 *(part for pair in fields.items() for part in pair),
             ],
         )  # fmt: skip

@@ -2,9 +2,9 @@
 
 Compared are, for every member that either store knows: the balance and each ranking that is still kept with
 the sums of the ledger, the check-in calendar with the check-ins, the counters of the last days with the
-activity history; and queued deliveries with what senders will find. Looked for are ledger entries that one
-cause made twice, entries that could not be drained, and outboxes that do not get empty. Only communities of
-the configuration are looked at.
+activity history; queued deliveries with what senders will find; and who wants nothing unprompted. Looked for
+are ledger entries that one cause made twice, entries that could not be drained, and outboxes that do not get
+empty. Only communities of the configuration are looked at.
 
 Everything is drained first. With a running server figures move while they are compared, so what differs is
 compared again after a fresh drain, and counts only while Redis stands still. Memory is bounded: a chunk of
@@ -19,7 +19,15 @@ from dataclasses import dataclass
 from bot.clock import Clock
 from bot.communities import Communities
 from bot.storage.drain import Drain
-from bot.storage.live_figures import ActivitySource, DeliverySource, Figures, MemberSource, Source, explain
+from bot.storage.live_figures import (
+    ActivitySource,
+    DeliverySource,
+    Figures,
+    MemberSource,
+    Source,
+    WishSource,
+    explain,
+)
 from bot.storage.redis.client import RedisClient
 from bot.storage.redis.keys import Keys
 from bot.storage.sql.database import Database
@@ -78,7 +86,7 @@ async def verify(
     """
     check = _Check(drain, most)
     await _check_outboxes(check, redis, keys)
-    for source in (MemberSource, ActivitySource, DeliverySource):
+    for source in (MemberSource, ActivitySource, DeliverySource, WishSource):
         await check.source(source(redis, keys, database, communities, clock))
     for community in communities:
         await _check_duplicates(check, database, community.id)

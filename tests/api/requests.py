@@ -21,6 +21,10 @@ _BODIES: dict[str, Any] = {
     },
     "change_group": {"name": "新名"},
     "upload_media": {"any": "file"},
+    "create_delivery": {
+        "community": "milk", "channel": "app", "member": "app:ana",
+        "parts": [{"kind": "text", "text": "今晚八点开奖"}], "request_id": "notice",
+    },
     "try_keywords": {"text": "奶"},
     "import_keywords": [RULE],
     "create_keyword": RULE,
@@ -51,7 +55,7 @@ async def dead_delivery(world: World, delivery_id: str, community: str, channel:
     )  # fmt: skip
     assert await store.create(delivery, now_ms)
     (claimed,) = await store.claim(world.service.keys.shard(community), now_ms, now_ms + 1000, 10)
-    assert await store.dead(claimed, now_ms + 1000, "no_secret", 0, now_ms)
+    assert await store.dead(claimed, now_ms + 1000, "too_late", 0, now_ms)
 
 
 async def sample_requests(world: World) -> list[Sample]:
@@ -70,6 +74,7 @@ async def sample_requests(world: World) -> list[Sample]:
         "{rule}": str(rule.body["id"]),
         "{delivery}": "d-milk",
         "{group}": group.body["id"],
+        "{channel}": "app",
     }
     samples = []
     for endpoint in ENDPOINTS:

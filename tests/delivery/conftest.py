@@ -196,17 +196,20 @@ def delivery(
 
 
 async def rows(redis: RedisClient, keys: Keys) -> list[dict[str, str]]:
-    """Return the rows on their way to SQL."""
+    """Return the rows of deliveries on their way to SQL."""
     entries = await redis.call("XRANGE", f"{keys.prefix(COMMUNITY)}outbox", "-", "+")
-    return [
+    found = [
         {name.decode(): value.decode() for name, value in zip(fields[::2], fields[1::2], strict=True)}
         for _, fields in entries
     ]
+    return [row for row in found if row["kind"] == "delivery"]
 
 
 def from_row(row: dict[str, str]) -> Delivery:
     """Return the delivery as SQL knows it."""
-    numbers = {"attempts", "created_at_ms", "updated_at_ms", "useful_until_ms", "next_part"}
+    numbers = {
+        "attempts", "created_at_ms", "updated_at_ms", "useful_until_ms", "next_part", "not_before_ms",
+    }  # fmt: skip
     fields = {name: int(value) if name in numbers else value for name, value in row.items() if name != "kind"}
     return Delivery(**fields)  # type: ignore[arg-type]  # texts and numbers, told apart above
 

@@ -71,7 +71,7 @@ async def test_a_delivery_is_created_once_and_told_to_sql(
         "attempts": "0",
         "created_at_ms": "5", "updated_at_ms": "5", "next_part": "0",
         "parts": '[{"kind":"text","text":"你好"}]',
-        "group_id": "", "useful_until_ms": "0", "feature": "", "answer_to": "",
+        "group_id": "", "useful_until_ms": "0", "feature": "", "answer_to": "", "not_before_ms": "0",
     }  # fmt: skip
     stored = await store.get("milk", "d1")
     assert stored is not None

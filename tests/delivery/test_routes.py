@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from bot.delivery.division import divide
-from bot.delivery.errcodes import SEND_RULES, TOKEN_RULES, Verdict, explain
+from bot.delivery.errcodes import _OWN, SEND_RULES, TOKEN_RULES, Verdict, explain
 from bot.delivery.outcome import judge
 from bot.delivery.routes import ABILITIES, WECHAT_OA, WECOM_APP, Route, channel_abilities, takes_passive_reply
 from bot.errors import PlatformApiError
@@ -63,14 +63,13 @@ def test_news_are_cut_to_what_the_kind_takes() -> None:
     assert len(divide((news,), WECHAT_OA, inline=False).rest) == 10
 
 
-@pytest.mark.parametrize("kind", ["wecom_app", "wechat_oa"])
+@pytest.mark.parametrize("kind", ["wecom_app", "wecom_robot", "wecom_aibot", "wechat_oa"])
 def test_every_code_tells_cause_and_cure_in_both_languages(kind: str) -> None:
     reasons = [f"errcode_{code}" for code in SEND_RULES[kind]] + [
-        f"token_{code}" for code in TOKEN_RULES[kind]
+        f"token_{code}" for code in TOKEN_RULES.get(kind, ())
     ]
-    own = ["no_route", "unreachable", "invalid_user", "unlicensed_user", "unsendable", "unreadable", "error"]
 
-    for reason in [*reasons, *own, "errcode_99999", "token_99999", "nonsense", "errcode_x"]:
+    for reason in [*reasons, *_OWN, "errcode_99999", "token_99999", "nonsense", "errcode_x"]:
         text = explain(kind, reason)
         assert text.cause.isascii()
         assert text.cure
@@ -91,6 +90,14 @@ def test_one_code_means_different_things_in_different_calls() -> None:
         ("wecom_app", "cgi-bin/message/send", 45009, "errcode_45009", False, False),
         ("wecom_app", "cgi-bin/gettoken", 40001, "token_40001", False, False),
         ("wecom_app", "cgi-bin/gettoken", 12345, "token_12345", False, False),
+        ("wecom_robot", "cgi-bin/webhook/send", 45009, "errcode_45009", False, False),
+        ("wecom_robot", "cgi-bin/webhook/send", 93000, "errcode_93000", False, False),
+        ("wecom_robot", "cgi-bin/webhook/send", 45033, "errcode_45033", False, False),
+        ("wecom_robot", "cgi-bin/webhook/send", 40123, "errcode_40123", True, True),
+        ("wecom_aibot", "aibot_send_msg", 45009, "errcode_45009", False, False),
+        ("wecom_aibot", "aibot_respond_msg", 846605, "errcode_846605", True, True),
+        ("wecom_aibot", "aibot_send_msg", 853006, "errcode_853006", False, False),
+        ("wecom_aibot", "aibot_send_msg", 45011, "errcode_45011", False, True),
         ("wechat_oa", "cgi-bin/message/custom/send", 45015, "errcode_45015", True, True),
         ("wechat_oa", "cgi-bin/message/custom/send", 45047, "errcode_45047", True, True),
         ("wechat_oa", "cgi-bin/message/custom/send", 48001, "errcode_48001", False, False),

@@ -14,7 +14,7 @@ import orjson
 from aiohttp import web
 
 from bot.clock import Clock
-from bot.delivery.routes import channel_abilities
+from bot.delivery.routes import Rate, Scope, channel_abilities
 
 ABILITIES = {
     "app": channel_abilities("wecom_app"),
@@ -24,6 +24,13 @@ ABILITIES = {
 ROBOT_KEY = "the-key-of-the-robot"
 SECRET = "the-secret-of-the-account"
 _MINUTE_MS, _HOUR_MS = 60_000, 3_600_000
+# What the vendor documents for a member and for a company, written down a second time.
+WECOM_LIMITS = (
+    Rate(30, _MINUTE_MS),
+    Rate(1000, _HOUR_MS),
+    Rate(10_000, _MINUTE_MS, Scope.CHANNEL),
+    Rate(150_000, _HOUR_MS, Scope.CHANNEL),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +78,15 @@ class Uploaded:
 
 
 class FakeVendor:
-    """Serves on loopback what our clients call: tokens, sends, robots, an app's groups, uploads."""
+    """Serves on loopback what our clients call: tokens, sends, robots, an app's groups, uploads.
 
-    def __init__(self, clock: Clock) -> None:
+    A group is written to as if its chat were a person, until its client has a call of its own.
+    """
+
+    def __init__(self, clock: Clock, *, limits: tuple[Rate, ...] = WECOM_LIMITS) -> None:
         self.clock = clock
+        self.limits = limits  # of an app; what is above is dropped without a word, and counted here
+        self._arrivals: dict[tuple[Rate, str], deque[int]] = {}
         self.received: list[Received] = []
         self.over_rate: list[Received] = []
         self.duplicates: list[Received] = []
@@ -89,6 +101,7 @@ class FakeVendor:
         self.no_stable_token: web.Response | None = None
         self.hold: asyncio.Event | None = None  # sends of hold_text wait for it after they were accepted
         self.hold_text = ""
+        self.answer_delay_s = 0.0  # between accepting a send and answering it
         self.held = asyncio.Event()
         self.killed = asyncio.Event()  # whoever sends is to die now
         self.at_once = 0
@@ -134,7 +147,14 @@ class FakeVendor:
 
     def forget(self) -> None:
         """Start anew, but for the tokens."""
-        for known in (self.received, self.over_rate, self.duplicates, self.faults, self._said):
+        for known in (
+            self.received,
+            self.over_rate,
+            self.duplicates,
+            self.faults,
+            self._said,
+            self._arrivals,
+        ):
             known.clear()
 
     def withdraw(self) -> None:
@@ -203,6 +223,7 @@ class FakeVendor:
             fault = None  # an Official Account names no receivers in its answer
         if fault is None or fault.acted:
             self._accept(body)
+        await asyncio.sleep(self.answer_delay_s)
         if self.hold is not None and self.hold_text in {"", body.get("text", {}).get("content")}:
             self.held.set()
             await self.hold.wait()
@@ -221,7 +242,7 @@ class FakeVendor:
     def _accept(self, body: dict[str, Any]) -> None:
         now_ms = self.clock.now_ms()
         kind = body["msgtype"]
-        message = Received(body["touser"], kind, body[kind], now_ms, body)
+        message = Received(body.get("touser") or body.get("chatid", ""), kind, body[kind], now_ms, body)
         if body.get("enable_duplicate_check"):
             content = (message.user_id, orjson.dumps([kind, body[kind]]))
             said_ms = self._said.get(content)
@@ -235,8 +256,20 @@ class FakeVendor:
         self.received.append(message)
 
     def _over_rate(self, user_id: str, now_ms: int) -> bool:
-        ages = [now_ms - message.at_ms for message in self.received if message.user_id == user_id]
-        return sum(age < _MINUTE_MS for age in ages) >= 30 or sum(age < _HOUR_MS for age in ages) >= 1000
+        """Count an arrival; whether it is above a limit. Each limit keeps the exact instants."""
+        arrivals = [
+            (rate, self._arrivals.setdefault((rate, "" if rate.scope is Scope.CHANNEL else user_id), deque()))
+            for rate in self.limits
+        ]
+        over = False
+        for rate, instants in arrivals:
+            while instants and instants[0] <= now_ms - rate.per_ms:
+                instants.popleft()
+            over = over or len(instants) >= rate.most
+        for _, instants in arrivals:
+            if not over:
+                instants.append(now_ms)
+        return over
 
     # ------------------------------------------------------------ uploads
 

@@ -104,6 +104,8 @@ PAIRS = tuple(
     for name in (
         "README.md",
         "docs/api.md",
+        "docs/connect-ai-bot.md",
+        "docs/connect-group-robot.md",
         "docs/connect-official-account.md",
         "docs/connect-wecom.md",
         "docs/handlers.md",

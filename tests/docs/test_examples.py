@@ -33,6 +33,7 @@ from tests.docs.pages import PAGES, Page, page
 _AES_KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 _ENVIRONMENT = {
     "WECOM_SECRET": "secret", "WECOM_TOKEN": "token", "WECOM_AES_KEY": _AES_KEY,
+    "AIBOT_TOKEN": "token", "AIBOT_AES_KEY": _AES_KEY, "AIBOT_SECRET": "secret", "ROBOT_KEY": "robot-key",
     "WECHAT_SECRET": "secret", "WECHAT_TOKEN": "token", "WECHAT_AES_KEY": _AES_KEY,
 }  # fmt: skip
 _YAML = [(page.name, number) for page in PAGES for number in range(len(page.block("yaml")))]

@@ -15,7 +15,7 @@ from bot.api.routes import ENDPOINTS
 from bot.config.models import Config, Server, Storage
 from bot.delivery.courier import Patience
 from bot.delivery.errcodes import _OWN, SEND_RULES, TOKEN_RULES
-from bot.delivery.routes import WECHAT_OA, WECOM_APP
+from bot.delivery.routes import WECHAT_OA, WECOM_AIBOT, WECOM_AIBOT_CONNECTION, WECOM_APP, WECOM_ROBOT
 from bot.late_worker import _MOST_TRIES
 from bot.metrics import Metrics
 from bot.platforms.replies import TEXT_LIMIT_BYTES
@@ -25,6 +25,8 @@ from bot.storage.redis.points import MOST_POINTS
 from bot.storage.sql.api_tokens import ROLES
 from bot.work import HANDLER_LIMIT_S, LEASE_MS
 from tests.docs.pages import ROOT, page
+
+STREAM_MINUTES = 6  # WeCom, AI bot, streaming semantics
 
 
 def _code(cell: str) -> str:
@@ -87,15 +89,21 @@ def test_the_limits_are_those_of_the_code() -> None:
 
 def test_the_channels_table_has_the_platforms_limits() -> None:
     rows = {row[0]: row[1:] for row in page("README.md").table("What these channels can and cannot do")}
+    columns = (WECOM_APP, WECHAT_OA, WECOM_AIBOT, WECOM_ROBOT)
     assert WECOM_APP.text_limit_bytes == WECHAT_OA.text_limit_bytes == TEXT_LIMIT_BYTES
-    assert [_numbers(cell) for cell in rows["one text at most"]] == [[TEXT_LIMIT_BYTES]] * 2
-    assert [_numbers(cell) for cell in rows["answer"]] == [[WECOM_APP.deadline_s], [WECHAT_OA.deadline_s]]
+    assert [_numbers(cell) for cell in rows["one text at most"]] == [
+        [row.text_limit_bytes] for row in columns
+    ]
+    assert [_numbers(cell) for cell in rows["answer"]] == [[row.deadline_s] for row in columns[:3]] + [[]]
 
     minute, hour = WECOM_APP.rates[:2]
     by_message = next(window for window in WECHAT_OA.windows if window.act == "message")
+    held = WECOM_AIBOT_CONNECTION.rates
     assert [_numbers(cell) for cell in rows["answer later"]] == [
         [minute.most, hour.most],
         [by_message.per_ms / 3_600_000, by_message.most],
+        [STREAM_MINUTES, WECOM_AIBOT.answer_for_ms / 3_600_000, held[0].most, held[1].most],
+        [WECOM_ROBOT.rates[0].most],
     ]
 
 

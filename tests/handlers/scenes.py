@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from bot.model import KeywordRule, LedgerEntry, Subscribed
+from bot.codec import decode_answer
+from bot.model import KeywordRule, LedgerEntry, Subscribed, Text, TextMessage
 from bot.testing import CHANNEL, FakeChat
 
 COMMUNITY = "test"
@@ -24,6 +25,13 @@ async def introduce(chat: FakeChat, user_id: str, name: str) -> None:
         "HSET", service.keys.key("member", COMMUNITY, f"{CHANNEL}:{user_id}"), "name", name
     )
     await chat.send(user_id, Subscribed())
+
+
+async def say_in(chat: FakeChat, group: str, user_id: str, text: str) -> str | None:
+    """Let a member say something in a group of the app; return the answer."""
+    event = chat.event(user_id, TextMessage(text))._replace(group_id=group)
+    answer = decode_answer((await chat.deliver_event(event)).decision.answer)
+    return answer.text if isinstance(answer, Text) else None
 
 
 async def add_rule(chat: FakeChat, *triggers: str, answers: tuple[str, ...], **settings: object) -> int:

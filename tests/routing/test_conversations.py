@@ -10,7 +10,7 @@ import structlog.testing
 
 from bot.errors import ConfigError, StoreUnavailableError
 from bot.late_worker import LateWorker
-from bot.model import ImageMessage, Reply, Subscribed
+from bot.model import ImageMessage, MixedMessage, Reply, Subscribed, TextMessage, VoiceMessage
 from bot.routing.context import Context, Question
 from bot.routing.router import Route, Router
 from bot.storage.redis.inbox import Inbox
@@ -102,6 +102,23 @@ async def test_other_kinds_of_messages_reach_a_step_that_takes_them(stores: Stor
         await chat.say("alice", "鲜奶")
         assert await chat.send("alice", picture) is None
         assert await chat.say("alice", "3") == "鲜奶 3 箱，记下了，积分 1。"
+
+
+async def test_words_of_any_kind_of_message_answer_the_step(stores: Stores) -> None:
+    """What a voice message says, and the words beside a picture."""
+    picture = ImageMessage("http://image", "media")
+    async with FakeChat([shop()], stores=stores) as chat:
+        await chat.say("alice", "下单", group="g1")
+        assert (
+            await chat.send("alice", VoiceMessage("v", "amr", "鲜奶"), group="g1") == "alice，鲜奶，要几箱？"
+        )
+        assert await chat.send("alice", VoiceMessage("v", "amr"), group="g1") is None
+        mixed = MixedMessage((TextMessage("3"), picture))
+        assert await chat.send("alice", mixed, group="g1") == "alice，鲜奶 3 箱，记下了，积分 1。"
+        await chat.say("alice", "下单", group="g1")
+        assert (
+            await chat.send("alice", VoiceMessage("v", "amr", "取消"), group="g1") == "alice，好的，已取消。"
+        )
 
 
 async def test_a_command_sees_the_conversation_and_may_end_it(stores: Stores) -> None:

@@ -10,15 +10,17 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from bot.sandbox.courier import Settings
 from bot.sandbox.faults import Fault
 from bot.sandbox.forward import forward_sandbox
 from bot.sandbox.remote import RemoteSandbox
+from bot.sandbox.server import SandboxServer
 from tests.sandbox.conftest import APP
+from tests.sandbox.long_connection import BOT, WireBot, stream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from bot.sandbox.server import SandboxServer
     from bot.sandbox.vendor import Sandbox
 
 
@@ -95,3 +97,30 @@ async def test_strangers_are_refused_and_an_absent_sandbox_is_told(worker: str) 
         assert (await http.get("/sandbox/", headers={"Host": "evil.example"})).status == 403
     async with worker_of("http://127.0.0.1:9") as base, aiohttp.ClientSession(base) as http:
         assert (await http.get("/sandbox/api/state")).status == 502
+
+
+async def test_a_long_connection_passes_through_a_worker() -> None:
+    settings = Settings(answer_patience_s=2.0)
+    async with (
+        SandboxServer([BOT], settings=settings) as server,
+        worker_of(server.api_base) as worker,
+        WireBot(worker) as bot,
+    ):
+        subscribed = await bot.subscribe()
+        saying = asyncio.create_task(server.sandbox.say("bot", "ana", "hi"))
+        frame = await bot.next_callback()
+        await bot.ask("aibot_respond_msg", stream("hello"), frame["headers"]["req_id"])
+        outcome = await saying
+        await server.sandbox.connections.close("bot")
+        await asyncio.wait_for(bot.closed.wait(), 5)
+
+    assert (subscribed["errcode"], outcome.text) == (0, "hello")
+
+
+async def test_a_worker_that_stops_ends_the_long_connections_through_it() -> None:
+    async with SandboxServer([BOT]) as server:
+        async with worker_of(server.api_base) as worker:
+            bot = await WireBot(worker).__aenter__()
+            await bot.subscribe()
+        await asyncio.wait_for(bot.closed.wait(), 5)
+        await bot.__aexit__()

@@ -279,7 +279,7 @@ async def test_what_wecom_refuses_reaches_nobody(
 @pytest.mark.parametrize(
     ("kind", "body", "text"),
     [
-        ("image", {"media_id": "M"}, "[图片 image] M"),
+        ("image", {"media_id": "MEDIA-image"}, "[图片 image] MEDIA-image"),
         ("news", {"articles": [{"title": "一"}, {"title": "二"}]}, "[图文 news] 一 二"),
         ("textcard", {"title": "卡", "description": "d", "url": "u"}, "[卡片 card] 卡"),
         ("markdown", {"content": "**粗**"}, "**粗**"),

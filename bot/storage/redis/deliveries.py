@@ -5,7 +5,9 @@ its community's shard while it is queued, and its every change goes to SQL throu
 only its id stays in Redis for a while (`memory_ms`), so that a repeat of its cause does not send it again.
 
 Order: the deliveries of one receiver (a chat group of a channel, else one person there) within one community
-are due one after the other, in the order of their creation.
+are due one after the other, in the order of their creation; answers among themselves and what nobody asked
+for (`Delivery.feature`) among itself, so that no answer waits for an announcement that waits for the morning.
+What is due together is claimed by age, answers first.
 
 Lanes: a delivery that only the holder of a channel's long connection can carry waits in that channel's own
 lane (`due@<channel>`), where no other process looks for work; all others wait in `due`.
@@ -60,6 +62,7 @@ class Delivery:
         feature: What asked for it unprompted, a word such as ``api``; empty for an answer to somebody, which
             quiet hours, frequency caps and opt-outs do not bind.
         answer_to: What the platform gave to answer with (`bot.model.Event.answer_to`); a secret.
+        not_before_ms: Before when it must not go, Unix milliseconds; 0 for at once.
         parts: The parts as JSON (`encode_parts`), each small enough for the platform.
         state: queued, delivered or dead.
         reason: Why it is not delivered yet, or dead: a code of `bot/delivery/errcodes.py`; else empty.
@@ -82,6 +85,7 @@ class Delivery:
     useful_until_ms: int = 0
     feature: str = ""
     answer_to: str = field(default="", repr=False)
+    not_before_ms: int = 0
     state: str = "queued"
     reason: str = ""
     attempts: int = 0
@@ -157,6 +161,9 @@ class DeliveryStore:
     ) -> list[Delivery]:
         """Claim up to `most` due deliveries of a shard; the lease ends at `until_ms`, after `now_ms`."""
         ids = await self._redis.script("delivery_claim", [self._due(shard, lane)], [now_ms, until_ms, most])
+        return await self._read(shard, ids)
+
+    async def _read(self, shard: int, ids: Sequence[bytes]) -> list[Delivery]:
         records = await asyncio.gather(
             *(
                 self._redis.call("HGETALL", self._keys.of_shard(shard, f"delivery:{id_.decode()}"))
@@ -171,6 +178,30 @@ class DeliveryStore:
         """Renew the lease, or give the delivery back until `until_ms`; False when the lease is another's."""
         keys = [due_key(self._keys.prefix(delivery.community), delivery.route, delivery.channel)]
         return bool(await self._redis.script("delivery_hold", keys, [delivery.id, held_ms, until_ms]))
+
+    async def give_back(self, delivery: Delivery, held_ms: int, due_ms: int, now_ms: int) -> bool:
+        """Give the delivery back until `due_ms`; False when the lease is another's.
+
+        Of those that wait for the same instant the longest queued is claimed first, and answers before what
+        nobody asked for: fractions of the millisecond before it say so.
+        """
+        due = f"{due_ms - _seniority(delivery, now_ms):.4f}"
+        keys = [due_key(self._keys.prefix(delivery.community), delivery.route, delivery.channel)]
+        return bool(await self._redis.script("delivery_hold", keys, [delivery.id, held_ms, due]))
+
+    async def overdue(self, now_ms: int, most: int, lane: str = "") -> list[Delivery]:
+        """Return up to `most` deliveries of each shard that are no longer worth sending; one round trip."""
+        found = await asyncio.gather(
+            *(
+                self._redis.call(
+                    "ZRANGEBYSCORE", f"{self._due(shard, lane)}:until", "-inf", now_ms, "LIMIT", 0, most
+                )
+                for shard in range(self._keys.shards)
+            )
+        )
+        return [
+            delivery for shard, ids in enumerate(found) if ids for delivery in await self._read(shard, ids)
+        ]
 
     async def part_sent(
         self, delivery: Delivery, held_ms: int, until_ms: int, part: int, now_ms: int
@@ -196,6 +227,18 @@ class DeliveryStore:
         args = (delivery.id, held_ms, "dead", reason, next_part, now_ms, self._memory_ms)
         return await self._act("delivery_finish", delivery, args)
 
+    async def overdue_dead(self, delivery: Delivery, reason: str, now_ms: int) -> bool:
+        """End one that nobody carries: it waits behind another of its receiver, or is due and not claimed.
+
+        False when somebody holds its lease, it waits for an instant to come, or it has ended.
+        """
+        args = (delivery.id, "none", "dead", reason, delivery.next_part, now_ms, self._memory_ms)
+        return await self._act("delivery_finish", delivery, args)
+
+    def shard(self, community: str) -> int:
+        """Return the shard of a community's deliveries."""
+        return self._keys.shard(community)
+
     # ------------------------------------------------------------ keys
 
     def _due(self, shard: int, lane: str) -> str:
@@ -212,11 +255,23 @@ class DeliveryStore:
 
 def _delivery(delivery_id: str, record: list[bytes]) -> Delivery | None:
     values = {name.decode(): value.decode() for name, value in zip(record[::2], record[1::2], strict=True)}
-    values.pop("place", None)
+    for name in ("place", "counted"):  # which only scripts use
+        values.pop(name, None)
     if "parts" not in values:
         return None
-    numbers = {name: int(values.pop(name)) for name in _NUMBERS}
+    # Deliveries of an earlier version have no `not_before_ms`.
+    numbers = {name: int(values.pop(name, None) or 0) for name in _NUMBERS}
     return Delivery(id=delivery_id, **values, **numbers)  # type: ignore[arg-type]  # the rest are texts
 
 
-_NUMBERS = ("attempts", "created_at_ms", "updated_at_ms", "useful_until_ms", "next_part", "queued_at_ms")
+_NUMBERS = (
+    "attempts", "created_at_ms", "updated_at_ms", "useful_until_ms", "next_part", "queued_at_ms",
+    "not_before_ms",
+)  # fmt: skip
+_AGES_MS = 2 * 3_600_000  # ages above it count alike
+
+
+def _seniority(delivery: Delivery, now_ms: int) -> float:
+    """Return from 0 to below 1 how much a delivery comes before others that are due at the same instant."""
+    age = min(max(now_ms - delivery.queued_at_ms, 0), _AGES_MS) / _AGES_MS
+    return 0.49 * age if delivery.feature else 0.5 + 0.49 * age

@@ -1,4 +1,11 @@
-"""How fast a channel may send, agreed between all processes: rates per receiver, pauses of a whole channel.
+"""How fast a channel may send, agreed between all processes: rates, pauses of a whole channel, and probes.
+
+Everything of one channel lies in one shard, chosen by the channel's name, so that one script can take a send
+from all rates that bind it, those of the receiver and those of the channel, or from none.
+
+A channel that fails as a whole is blocked for a while. When that is over, one part of all processes goes
+first and finds out (half open); the others wait for what comes of it. Success ends the block, failure doubles
+it.
 
 Redis away: `StoreUnavailableError`; nothing is sent then.
 """
@@ -8,11 +15,43 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from hashlib import blake2b
+from typing import NamedTuple
 from zlib import crc32
 
 from bot.storage.redis.client import RedisClient
 from bot.storage.redis.keys import Keys
+from bot.storage.redis.link import Value
+
+PROBE_MS = 30_000
+"""How long a probe may take before another part is sent as one."""
+
+_EXACT_UP_TO = 1000  # sends whose instants are kept one by one; above that they are counted in buckets
+_BUCKETS = 60  # per length of a rate: the part of it that stays unused is at most one bucket's
+
+
+class PaceRate(NamedTuple):
+    """At most `most` within any `per_ms` milliseconds.
+
+    `whole_channel`: counted over all the channel sends, not per receiver. `counts` is what one send counts,
+    such as the number of persons in a group.
+    """
+
+    most: int
+    per_ms: int
+    whole_channel: bool = False
+    counts: int = 1
+
+
+class Word(StrEnum):
+    """What a sender may do."""
+
+    GO = "go"
+    PROBE = "probe"  # go, as the one that finds out whether a block is over
+    BLOCKED = "blocked"
+    PROBED = "probed"  # another finds out at present
+    FULL = "full"  # a rate is used up
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +59,14 @@ class Leave:
     """Whether a part may be sent: not before `wait_until_ms` (Unix ms; 0 = now).
 
     `guard` says whether to ask the platform to drop a duplicate: False where another delivery said the same
-    to the same receiver lately, because then this one would be dropped as the duplicate.
+    to the same receiver lately, because then this one would be dropped as the duplicate. `reason` is the
+    block's, where there is one.
     """
 
     wait_until_ms: int
     guard: bool
+    word: Word = Word.GO
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +78,7 @@ class Block:
 
 
 class PaceStore:
-    """Rates and pauses."""
+    """Rates, pauses and probes."""
 
     def __init__(self, redis: RedisClient, keys: Keys) -> None:
         self._redis = redis
@@ -44,30 +86,36 @@ class PaceStore:
 
     async def ask(
         self,
-        member: str,
+        receiver: str,
         now_ms: int,
-        rates: Sequence[tuple[int, int]],
+        rates: Sequence[PaceRate | tuple[int, int]],
         *,
         claim: str = "",
         content: bytes = b"",
         duplicate_memory_ms: int = 1,
+        probe_ms: int = PROBE_MS,
     ) -> Leave:
-        """Take one of the sends that `member` may get; every rate, (most sends, in how many ms), is kept.
+        """Take one of the sends `receiver` (``<channel>:<person or group>``) may get; every rate is kept.
 
         With `claim` (``<delivery id>:<part>``, the same for every attempt) and the `content`, also say
         whether the platform may look for a duplicate within `duplicate_memory_ms`.
         """
-        shard = crc32(member.encode()) % self._keys.shards  # not the community's: it counts over all of them
+        channel = receiver.partition(":")[0]
         digest = blake2b(content, digest_size=12).hexdigest()
-        wait_until_ms, guard = await self._redis.script(
-            "delivery_pace",
-            [
-                self._keys.of_shard(shard, f"pace:{member}"),
-                self._keys.of_shard(shard, f"said:{member}:{digest}"),
-            ],
-            [now_ms, claim, duplicate_memory_ms, *(number for rate in rates for number in rate)],
+        keys = [self._block(channel), self._key(channel, f"said:{receiver}:{digest}")]
+        args: list[Value] = []
+        for rate in (PaceRate(*rate) for rate in rates):
+            whose = f"channel:{channel}" if rate.whole_channel else f"to:{receiver}"
+            exact = rate.counts == 1 and rate.most <= _EXACT_UP_TO
+            key = self._key(channel, f"pace:{whose}" if exact else f"pace:{whose}:{rate.per_ms}")
+            if key not in keys:
+                keys.append(key)
+            place = keys.index(key) + 1
+            args += [place, 0 if exact else _BUCKETS, rate.most, rate.per_ms, rate.counts]
+        word, wait_until_ms, guard, reason = await self._redis.script(
+            "delivery_pace", keys, [now_ms, claim, duplicate_memory_ms, probe_ms, *args]
         )
-        return Leave(wait_until_ms, bool(guard))
+        return Leave(wait_until_ms, bool(guard), Word(word.decode()), reason.decode())
 
     async def block(self, channel: str, reason: str, now_ms: int, first_ms: int, longest_ms: int) -> int:
         """Make a channel wait; the wait doubles while no send succeeds. Returns when it ends, Unix ms."""
@@ -77,7 +125,7 @@ class PaceStore:
         return end
 
     async def unblock(self, channel: str) -> None:
-        """Forget a channel's pauses: a send succeeded."""
+        """Forget a channel's pauses: the probe succeeded."""
         await self._redis.call("DEL", self._block(channel))
 
     async def blocks(self, channels: Iterable[str]) -> dict[str, Block]:
@@ -93,4 +141,8 @@ class PaceStore:
         }
 
     def _block(self, channel: str) -> str:
-        return self._keys.shared("block", channel)
+        return self._key(channel, f"pace:block:{channel}")
+
+    def _key(self, channel: str, store: str) -> str:
+        shard = crc32(channel.encode()) % self._keys.shards  # not a community's: it counts over all of them
+        return self._keys.of_shard(shard, store)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import func, select, tuple_
 
 from bot.storage.sql.pages import Page, check_limit, decode_cursor, paged
 from bot.storage.sql.tables import deliveries
@@ -19,7 +19,7 @@ _DELIVERY = (
     _COLUMNS.id, _COLUMNS.community, _COLUMNS.channel, _COLUMNS.user_id, _COLUMNS.member, _COLUMNS.cause,
     _COLUMNS.state, _COLUMNS.route, _COLUMNS.reason, _COLUMNS.attempts, _COLUMNS.created_at_ms,
     _COLUMNS.updated_at_ms, _COLUMNS.parts, _COLUMNS.next_part, _COLUMNS.group_id, _COLUMNS.useful_until_ms,
-    _COLUMNS.feature, _COLUMNS.answer_to,
+    _COLUMNS.feature, _COLUMNS.answer_to, _COLUMNS.not_before_ms,
 )  # fmt: skip
 # By the instant of making, which never changes: a delivery that moves on keeps its place between two pages.
 _NEWEST_FIRST = (_COLUMNS.created_at_ms, _COLUMNS.id)
@@ -48,6 +48,7 @@ class Delivery:
         useful_until_ms: When it is no longer worth sending, Unix milliseconds; 0 for never.
         feature: What asked for it unprompted, empty for an answer.
         answer_to: What the platform gave to answer with; a secret.
+        not_before_ms: Before when it must not go, Unix milliseconds; 0 for at once.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Delivery:
     useful_until_ms: int
     feature: str
     answer_to: str = field(repr=False)
+    not_before_ms: int
 
 
 class DeliveryHistory:
@@ -82,19 +84,28 @@ class DeliveryHistory:
         *,
         state: str | None = None,
         community: str | None = None,
+        channel: str | None = None,
+        group: str | None = None,
+        member: str | None = None,
+        feature: str | None = None,
+        reason: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page[Delivery]:
-        """Return deliveries, the newest made first.
+        """Return deliveries, the newest made first; of every filter that is given the value must be equal.
 
         Raises:
             RefusedError: `cursor` is not one of this list.
         """
         query = select(*_DELIVERY)
-        if state is not None:
-            query = query.where(_COLUMNS.state == state)
-        if community is not None:
-            query = query.where(_COLUMNS.community == community)
+        filters = (
+            (_COLUMNS.state, state), (_COLUMNS.community, community), (_COLUMNS.channel, channel),
+            (_COLUMNS.group_id, group), (_COLUMNS.member, member), (_COLUMNS.feature, feature),
+            (_COLUMNS.reason, reason),
+        )  # fmt: skip
+        for column, value in filters:
+            if value is not None:
+                query = query.where(column == value)
         if cursor is not None:
             query = query.where(tuple_(*_NEWEST_FIRST) < decode_cursor(cursor, int, str))
         query = query.order_by(*(column.desc() for column in _NEWEST_FIRST)).limit(check_limit(limit) + 1)
@@ -111,6 +122,17 @@ class DeliveryHistory:
         """Return those of a few deliveries that are on their way."""
         query = select(_COLUMNS.id).where(_COLUMNS.id.in_(ids), _COLUMNS.state == "queued")
         return {row.id for row in await self._database.fetch(query)}
+
+    async def count_dead(self, since_ms: int) -> tuple[tuple[str, int], ...]:
+        """Return (reason, how many) of deliveries that died since `since_ms`, the commonest first."""
+        count = func.count()
+        query = (
+            select(_COLUMNS.reason, count)
+            .where(_COLUMNS.state == "dead", _COLUMNS.updated_at_ms >= since_ms)
+            .group_by(_COLUMNS.reason)
+            .order_by(count.desc(), _COLUMNS.reason)
+        )
+        return tuple((reason, number) for reason, number in await self._database.fetch(query))
 
     async def get(self, delivery_id: str) -> Delivery | None:
         """Return the delivery of that id, None when it is unknown or not drained yet."""

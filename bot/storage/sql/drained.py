@@ -1,8 +1,8 @@
 """Writes what the drain took from Redis: once, however often and in whatever pieces it is handed over.
 
-Ledger entries and check-ins are written once and never changed. Members and deliveries are states: the one
-with the latest place in the outbox stays. Counters only grow: the greatest value stays, so neither a reading
-that was overtaken nor a Redis that lost its memory can lower the history.
+Ledger entries and check-ins are written once and never changed. Members, deliveries and opt-outs are states:
+the one with the latest place in the outbox stays. Counters only grow: the greatest value stays, so neither a
+reading that was overtaken nor a Redis that lost its memory can lower the history.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ async def write_drained(
         (_once(database, tables.check_ins), parsed.check_ins),
         (_latest(database, tables.members, without=("first_seen_ms", "last_seen_ms")), parsed.members),
         (_latest(database, tables.deliveries), parsed.deliveries),
+        (_latest(database, tables.opt_outs), parsed.opt_outs),
         (_greatest(database), seen.activity),
         (_seen(database, tables.members), seen.seen),
         (_seen(database, tables.chat_groups), seen.groups),

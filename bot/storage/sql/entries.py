@@ -36,7 +36,7 @@ class DrainedEntry:
 
     Attributes:
         id: ``<shard number>-<stream id>``, unique over all time.
-        kind: ledger | check_in | member | delivery.
+        kind: ledger | check_in | member | delivery | opt_out.
         fields: The entry's other fields, as text; not in `repr`, they hold what people wrote.
     """
 
@@ -53,6 +53,7 @@ class ParsedEntries:
     check_ins: list[Row]
     members: list[Row]
     deliveries: list[Row]
+    opt_outs: list[Row]
     faults: list[Row]
 
 
@@ -73,14 +74,20 @@ def position_of(entry_id: str) -> int:
     return position
 
 
+def entry_of(position: int) -> str:
+    """Return the stream id ``<milliseconds>-<sequence number>`` of a place in the outbox."""
+    return f"{position >> 20}-{position & 0xFFFFF}"
+
+
 def parse_entries(entries: Iterable[DrainedEntry]) -> ParsedEntries:
     """Return the rows of `entries`; one that cannot be read becomes a fault instead of an error."""
-    parsed = ParsedEntries([], [], [], [], [])
+    parsed = ParsedEntries([], [], [], [], [], [])
     destinations = {
         "ledger": (_ledger_row, parsed.ledger),
         "check_in": (_check_in_row, parsed.check_ins),
         "member": (_member_row, parsed.members),
         "delivery": (_delivery_row, parsed.deliveries),
+        "opt_out": (_opt_out_row, parsed.opt_outs),
     }
     for entry in entries:
         try:
@@ -189,6 +196,22 @@ def _delivery_row(entry: DrainedEntry, position: int) -> Row:
         "useful_until_ms": _whole(fields, "useful_until_ms") if fields.get("useful_until_ms") else 0,
         "feature": fields.get("feature", ""),
         "answer_to": fields.get("answer_to", ""),
+        "not_before_ms": _whole(fields, "not_before_ms") if fields.get("not_before_ms") else 0,
+        "position": position,
+    }
+
+
+def _opt_out_row(entry: DrainedEntry, position: int) -> Row:
+    fields = entry.fields
+    opted_out = _text(fields, "opted_out")
+    if opted_out not in ("0", "1"):
+        raise MalformedError("opted_out: neither 0 nor 1")
+    return {
+        "community": _id(fields, "community"),
+        "receiver": _id(fields, "receiver"),
+        "opted_out": opted_out == "1",
+        "at_ms": _whole(fields, "at_ms"),
+        "operator": _text(fields, "operator"),
         "position": position,
     }
 

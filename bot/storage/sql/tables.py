@@ -204,12 +204,14 @@ deliveries = Table(
     _whole("useful_until_ms"),
     _text("feature"),
     _text("answer_to"),
+    _whole("not_before_ms"),
     Index("ix_deliveries_time", "created_at_ms", "id"),
     Index("ix_deliveries_state", "state", "created_at_ms", "id"),
     Index("ix_deliveries_community", "community", "created_at_ms", "id"),
 )
 
-# Who wants nothing unprompted: `receiver` is a member id, or `group:<channel>:<chat_id>`.
+# Who wants nothing unprompted: `receiver` is a member id, `group:<channel>:<chat_id>`, or `*` for the whole
+# community.
 opt_outs = Table(
     "opt_outs",
     metadata,

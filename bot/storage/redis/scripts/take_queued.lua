@@ -4,7 +4,8 @@
 -- KEYS[9]  queued event ids by the end of their lease (sorted set)   KEYS[10]  queued events by id (hash)
 -- ARGV[10] end of the lease, Unix ms: until then the handler that starts now is trusted to finish
 -- ARGV[11] event id   ARGV[12] the event
--- returns  as accept.lua; 'new' is on the queue now
+-- returns  {'new', events this minute, conversation} when it is on the queue now | {'open', '', conversation}
+--          | {'decided', record} | {'old', ''}; the conversation is '' for none
 -- dies here / comes twice: digest, counters, acknowledgement ('<ms>A', the empty answer) and queue are one step; a
 --          repeat finds it decided and changes nothing.
 --@include accept

@@ -1,7 +1,6 @@
 -- Tell an event apart from its repeats and count it; KEYS[1…8] and ARGV[1…9] as in accept.lua. It stands in the act as
 -- text, not as a function: a repeat ends the act here with {'open', '', conversation}, {'decided', record} or
--- {'old', ''}; for a new event it goes on, with `rate`, the events of the member this minute, and `talk`, the
--- conversation they are in.
+-- {'old', ''}; for a new event it goes on, with `rate`, the events of the member this minute, and `talk`, the conversation.
 local function known(record)
   if not record then return {'old', ''} end
   local at, state = string.match(record, '^(%d+)(%u)')

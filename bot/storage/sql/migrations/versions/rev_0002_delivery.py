@@ -33,7 +33,13 @@ def _whole(name: str) -> sa.Column[Any]:
 
 
 def _added() -> tuple[sa.Column[Any], ...]:
-    return _text("group_id"), _whole("useful_until_ms"), _text("feature"), _text("answer_to")
+    return (
+        _text("group_id"),
+        _whole("useful_until_ms"),
+        _text("feature"),
+        _text("answer_to"),
+        _whole("not_before_ms"),
+    )
 
 
 def upgrade() -> None:
@@ -94,7 +100,7 @@ def _remake_deliveries() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     names = ", ".join(_OLD)
-    op.execute(f"INSERT INTO deliveries SELECT {names}, '', 0, '', '' FROM deliveries_0001")  # noqa: S608 - ours
+    op.execute(f"INSERT INTO deliveries SELECT {names}, '', 0, '', '', 0 FROM deliveries_0001")  # noqa: S608 - ours
     op.drop_table("deliveries_0001")
     for name, columns in _INDEXES.items():
         op.create_index(name, "deliveries", columns)
@@ -102,6 +108,6 @@ def _remake_deliveries() -> None:
 
 def _widen_deliveries() -> None:
     for column in _added():
-        column.server_default = sa.DefaultClause("0" if column.name == "useful_until_ms" else "")
+        column.server_default = sa.DefaultClause("0" if column.name.endswith("_ms") else "")
         op.add_column("deliveries", column)
         op.alter_column("deliveries", column.name, server_default=None)
