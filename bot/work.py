@@ -255,11 +255,10 @@ class Work:
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
         decision = await self._handle_in_place(case, taken, place, self._decide_queued)
-        seconds = loop.time() - begun_s
-        self._parts.metrics.event(case.event.channel, "answered", seconds)
-        self._parts.event_log.write(
-            case.event.id, case.event.channel, case.route.name, "answered", seconds * 1000
-        )
+        seconds, event = loop.time() - begun_s, case.event
+        word = "nobody" if case.route.handler is None and case.route.constant is None else "answered"
+        self._parts.metrics.event(event.channel, word, seconds)
+        self._parts.event_log.write(event.id, event.channel, case.route.name, word, seconds * 1000)
         return decision
 
     async def _decide_queued(self, case: Case, reply: Reply | None, *, surely: bool) -> Decision:

@@ -42,13 +42,16 @@ class Rhythm:
     """How long everything waits: on the wire, between connections, between attempts at a delivery.
 
     A frame is acknowledged within `Pulse.ack_s` or never, and an upload goes on by itself, so a part takes
-    less time than by HTTP, and what a killed process was sending is taken over sooner.
+    less time than by HTTP, and what a killed process was sending is taken over sooner. The second attempt
+    comes soon: the usual failure is a connection that broke and is open again within a second.
     """
 
     pulse: Pulse = field(default_factory=Pulse)
     patience: Patience = field(default_factory=Patience)
     attempts: AttemptPatience = field(
-        default_factory=lambda: AttemptPatience(lease_ms=20_000, part_timeout_s=12.0)
+        default_factory=lambda: AttemptPatience(
+            lease_ms=20_000, part_timeout_s=12.0, backoff_s=(1, 5, 15, 45, 120)
+        )
     )
 
 

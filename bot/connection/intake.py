@@ -27,6 +27,9 @@ _log = structlog.get_logger("huoqun")
 
 MOST_WAITING = 256
 _PAUSE_S = 0.5
+_MOST_REFUSALS = (
+    120  # a Redis that is full or loading refuses for a while; one that refuses for a minute means it
+)
 
 Decode = Callable[[str, Mapping[str, Any], int, str], Event | Poll]
 Accept = Callable[[Event], Awaitable[None]]
@@ -60,18 +63,19 @@ class Intake:
         self._room.release()
 
     async def _store(self, event: Event) -> None:
-        away = False
+        waited = refusals = 0
         while True:
             try:
                 await self._accept(event)
-            except StoreUnavailableError as error:
-                if not away:
-                    _log.warning("event waits for its store", id=event.id, error=str(error))
-                away = True
-                await asyncio.sleep(_PAUSE_S)
             except StoreError as error:
-                _log.error("event refused by its store and lost", id=event.id, error=str(error))
-                return
+                refusals += not isinstance(error, StoreUnavailableError)
+                if refusals > _MOST_REFUSALS:
+                    _log.error("event refused by its store and lost", id=event.id, error=str(error))
+                    return
+                if not waited:
+                    _log.warning("event waits for its store", id=event.id, error=str(error))
+                waited += 1
+                await asyncio.sleep(_PAUSE_S)
             except Exception:  # noqa: BLE001 - one event's fault must not end the others
                 _log.error("event lost by a mistake of ours", id=event.id, exc_info=True, private=True)
                 return

@@ -11,6 +11,8 @@ another client kicks   the holder keeps the right, so that no other process of o
                        and waits 5 s, 10 s, 20 s …; whoever holds it next waits as long
 the platform closes,   back-off with jitter, from a second up
 is silent, is away
+the holder cannot      after two attempts it gives the right to whoever else asks for it, and asks again later
+reach the platform
 bot id or secret is    shown in the status and the log, tried again slowly
 wrong
 =====================  ====================================================================================
@@ -35,6 +37,7 @@ from bot.storage.redis.leases import ConnectionLeases, ConnectionState, Tenure
 
 _log = structlog.get_logger("huoqun")
 
+_MOST_IN_VAIN = 2  # attempts to reach the platform before another process may try
 _BUSY = frozenset({-1, 45009, 45011, 45033})  # a refused subscription that is no matter of bot id and secret
 
 
@@ -162,7 +165,8 @@ class Keeper:
         self._watch = watch
         self._patience = patience or Patience()
         self._random = random or Random()  # noqa: S311 - spreads waits, guards nothing
-        self._failures = 0
+        self._failures = 0  # since a connection was steady
+        self._in_vain = 0  # attempts in a row that did not reach the platform
         self._kicks = 0
         self._not_before_ms = 0
 
@@ -178,6 +182,8 @@ class Keeper:
                     tenure = None  # the jobs that need Redis more say so
                 if tenure is not None:
                     await self._hold(Hold(self._leases, self._channel, tenure, patience, asked_s), stop)
+                    if self._in_vain:  # a pause in which others may take the right
+                        await _first(stop, timeout_s=self._left_s() + patience.ask_s)
                 elif await wait_for(stop, patience.ask_s * self._random.uniform(0.8, 1.2)):
                     return
         finally:
@@ -187,11 +193,11 @@ class Keeper:
         """Have the right, until it is lost or given back."""
         tenure, now_ms = hold.tenure, self._clock.now_ms()
         calm = now_ms - tenure.kicked_until_ms > self._patience.calm_s * 1000
-        self._failures, self._kicks = 0, 0 if calm else tenure.kicks
+        self._in_vain, self._kicks = 0, 0 if calm else tenure.kicks
         self._not_before_ms = tenure.kicked_until_ms
         renewal = asyncio.create_task(hold.keep(), name=f"connection lease {self._channel}")
         try:
-            while await self._may_connect(hold, stop):
+            while self._in_vain < _MOST_IN_VAIN and await self._may_connect(hold, stop):
                 await self._connect_once(hold, stop)
         finally:
             renewal.cancel()
@@ -207,10 +213,12 @@ class Keeper:
 
     async def _may_connect(self, hold: Hold, stop: asyncio.Event) -> bool:
         """Wait until the connection may be opened; False when this process is not to open it any more."""
-        wait_s = max(0.0, (self._not_before_ms - self._clock.now_ms()) / 1000)
-        if wait_s:
+        if (wait_s := self._left_s()) > 0:
             await _first(stop, hold.lost, timeout_s=wait_s)
         return hold.lasts() and not stop.is_set()
+
+    def _left_s(self) -> float:
+        return max(0.0, (self._not_before_ms - self._clock.now_ms()) / 1000)
 
     # ------------------------------------------------------------ one connection
 
@@ -227,8 +235,10 @@ class Keeper:
             await self._wait_after(hold, state, str(error), bounds_s)
             return
         except PlatformUnreachableError as error:
+            self._in_vain += 1
             await self._wait_after(hold, ConnectionState.WAITING, error.problem, self._patience.retry_s)
             return
+        self._in_vain = 0
         self.session = session
         self._watch.connected(self._channel, up=True)
         _log.info("long connection open", channel=self._channel)

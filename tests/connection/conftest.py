@@ -62,6 +62,14 @@ def router_of(gates: Gates) -> Router:
         await gates.open.wait()
         return Reply.text(f"等到了 {ctx.rest}")
 
+    @router.command("买")
+    async def buy(ctx: Context) -> Reply:
+        return ctx.ask("买什么？", step="tests.what")
+
+    @router.step("tests.what")
+    async def what(ctx: Context) -> Reply:
+        return ctx.end(f"{ctx.said}，记下了")
+
     @router.command("两张")
     async def two(ctx: Context) -> Reply:  # noqa: ARG001
         card = TemplateCard("text_notice", "第二条", url="https://example.com/")

@@ -162,6 +162,17 @@ async def test_a_busy_platform_is_asked_again_with_growing_pauses(
     assert 'cause="broken",channel="bot"} 4.0' in process.figures
 
 
+async def test_a_holder_that_cannot_reach_the_platform_lets_another_try(
+    start: Start, platform: AibotPlatform
+) -> None:
+    lost = await start(ws_base="ws://127.0.0.1:9")
+    await lost.until_state(ConnectionState.WAITING)
+    await start()
+    await platform.connected()
+    await platform.say("ana", "说 你好")
+    assert await platform.shown("ana") == ["好的 你好"]
+
+
 async def test_a_platform_that_is_away_is_waited_for(start: Start) -> None:
     process = await start(ws_base="ws://127.0.0.1:9")
     known = await process.until_state(ConnectionState.WAITING)

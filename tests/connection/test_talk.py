@@ -93,6 +93,16 @@ async def test_a_slow_handler_shows_that_it_works_and_its_answer_takes_that_plac
     assert len(ids) == 2
 
 
+async def test_what_the_bot_asks_is_answered_by_the_next_message(
+    start: Start, platform: AibotPlatform
+) -> None:
+    await start()
+    await platform.connected()
+    for text in ("牛奶", "买", "牛奶", "说 完"):
+        await platform.say("ana", text)
+    assert await platform.shown("ana", 3) == ["买什么？", "牛奶，记下了", "好的 完"]
+
+
 async def test_opening_the_chat_is_answered_by_a_welcome(start: Start, platform: AibotPlatform) -> None:
     await start()
     await platform.connected()
