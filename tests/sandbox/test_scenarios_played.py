@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import yaml
 
 from bot.sandbox.player import play
 from bot.sandbox.scenario import load_scenarios, shipped_scenarios
-from tests.e2e.serving import Server, run, serving
+from tests.e2e.serving import Server, run, serving, wait_until
 from tests.e2e.test_sandbox_inside import free_port
 from tests.sandbox.conftest import AES_KEY
 
@@ -158,3 +159,15 @@ def test_the_command_line_plays_prints_and_says_by_its_exit_code_what_came_of_it
 def _skip_what_is_not_built(channel: str) -> None:
     if channel in NEEDS and importlib.util.find_spec(NEEDS[channel]) is None:
         pytest.skip(f"no channel of this kind yet: {channel}")
+
+
+def test_the_doctor_asks_who_holds_a_long_connection_instead_of_pushing_them_out(stage: Stage) -> None:
+    def answered() -> dict[str, Any]:
+        done = run("doctor", "--json", "--config", str(stage.config), limit_s=60)
+        findings = {one["subject"]: one for one in json.loads(done.stdout) if "connection" in one["code"]}
+        found: dict[str, Any] = findings["channel link"]
+        return found
+
+    wait_until(lambda: answered()["code"] == "connection_held", "a held connection", 60)
+    assert str(stage.server.process.pid) in answered()["detail"]
+    assert "another client subscribed" not in stage.server.log()
