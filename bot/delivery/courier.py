@@ -209,8 +209,6 @@ class Courier:
 
     def _refusal(self, trip: _Trip, part: Part) -> str:
         """Return why this part can never be sent, empty where it may be."""
-        if trip.row.most_sends and trip.number >= trip.row.most_sends:
-            return "response_url_used"
         if part.kind not in trip.row.active_parts:
             return f"unsendable:{part.kind}"
         if self._is_late(trip.delivery, self._clock.now_ms()):
