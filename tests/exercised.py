@@ -1,4 +1,4 @@
-"""Which of the vendor's interfaces the tests called and what they were answered, printed at the end of a run."""
+"""Which of the vendor's interfaces the tests called and what they were answered, told at the end."""
 
 from __future__ import annotations
 
