@@ -250,11 +250,11 @@ class Courier:
         return None
 
     async def _rate(self, rate: Rate, delivery: Delivery) -> PaceRate:
-        counts = 1
+        persons = int(rate.persons)
         if rate.persons and delivery.group_id:
-            counts = await self._persons(delivery.channel, delivery.group_id) or CAUTIOUS_PERSONS
+            persons = await self._persons(delivery.channel, delivery.group_id) or CAUTIOUS_PERSONS
         return PaceRate(
-            rate.most, rate.per_ms + self._patience.pace_margin_ms, rate.scope is Scope.CHANNEL, counts
+            rate.most, rate.per_ms + self._patience.pace_margin_ms, rate.scope is Scope.CHANNEL, persons
         )
 
     async def _send(self, trip: _Trip, part: Part, *, guard: bool) -> Failure | None:
