@@ -26,6 +26,8 @@ from bot.storage.sql.migrate import migrate
 from bot.storage.sql.tables import metadata
 from bot.testing import Stores
 
+pytest_plugins = ("tests.exercised",)
+
 TEST_REDIS = os.environ.get("HUOQUN_TEST_REDIS", "")
 TEST_DATABASE = os.environ.get("HUOQUN_TEST_DATABASE", "")
 

@@ -209,8 +209,6 @@ class Courier:
 
     def _refusal(self, trip: _Trip, part: Part) -> str:
         """Return why this part can never be sent, empty where it may be."""
-        if trip.row.most_sends and trip.number >= trip.row.most_sends:
-            return "response_url_used"
         if part.kind not in trip.row.active_parts:
             return f"unsendable:{part.kind}"
         if self._is_late(trip.delivery, self._clock.now_ms()):
@@ -252,11 +250,11 @@ class Courier:
         return None
 
     async def _rate(self, rate: Rate, delivery: Delivery) -> PaceRate:
-        counts = 1
+        persons = int(rate.persons)
         if rate.persons and delivery.group_id:
-            counts = await self._persons(delivery.channel, delivery.group_id) or CAUTIOUS_PERSONS
+            persons = await self._persons(delivery.channel, delivery.group_id) or CAUTIOUS_PERSONS
         return PaceRate(
-            rate.most, rate.per_ms + self._patience.pace_margin_ms, rate.scope is Scope.CHANNEL, counts
+            rate.most, rate.per_ms + self._patience.pace_margin_ms, rate.scope is Scope.CHANNEL, persons
         )
 
     async def _send(self, trip: _Trip, part: Part, *, guard: bool) -> Failure | None:

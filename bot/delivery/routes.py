@@ -101,7 +101,8 @@ class Abilities:
         windows: The acts that open the window of `Route.WINDOW`.
         drops_duplicates_ms: How far back the platform can be asked to drop a message that it has sent to
             the same receiver before; 0 where it cannot.
-        most_sends: Messages that one answer may have by the later route; 0 is any number.
+        most_sends: Messages that one answer may have by the later route; 0 is any number. The channel's
+            client refuses more: a poll may have shown the first part, so the part's number does not say.
         answer_for_ms: How long after the event the later route is open, milliseconds; 0 is for ever.
         concurrency: Calls that one of our processes makes at a time.
     """

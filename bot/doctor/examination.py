@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 
@@ -24,6 +24,7 @@ from bot.logs import configure_logs
 from bot.storage.redis.client import RedisClient, connect
 from bot.storage.redis.embedded import open_store
 from bot.storage.redis.keys import Keys
+from bot.storage.redis.leases import ConnectionKnown, ConnectionState, ConnectionStatus
 from bot.storage.sql.database import Database
 
 WELL, WRONG = 0, 1
@@ -75,19 +76,28 @@ def _report(found: Iterable[Finding], language: str, *, as_json: bool, echo: Ech
 async def _examine(config: Config, places: Places, redis_url: str, clock: Clock) -> list[Finding]:
     async with open_session() as session:
         prober = Prober(session, clock.now_ms() / 1000)
-        found = await _examine_stores(config, places, redis_url, clock)
+        held: dict[str, ConnectionKnown] = {}
+        found = await _examine_stores(config, places, redis_url, clock, held)
         found += await _examine_callbacks(config, places, prober, clock)
         answers = await asyncio.gather(*(examine_channel(prober, channel) for channel in config.channels))
         found += [finding for answer in answers for finding in answer]
-        found += await _examine_connections(config, session)
+        found += await _examine_connections(config, session, held)
     return found
 
 
-async def _examine_stores(config: Config, places: Places, redis_url: str, clock: Clock) -> list[Finding]:
+async def _examine_stores(
+    config: Config, places: Places, redis_url: str, clock: Clock, held: dict[str, ConnectionKnown]
+) -> list[Finding]:
+    """Examine both stores; note in `held` which long connections a running process holds."""
     found: list[Finding] = []
     async with _open_redis(redis_url, found) as redis, _open_database(places.database_url, found) as database:
         if redis is not None:
             found += await examine_redis(redis, clock, embedded=config.storage.redis.embedded)
+            status = ConnectionStatus(redis, Keys(config.storage.shards))
+            for channel in _connected(config):
+                known = await status.read(channel.name)
+                if known.holder:
+                    held[channel.name] = known
         if database is not None:
             found += await examine_sql(database)
         if redis is not None and database is not None:
@@ -144,9 +154,28 @@ async def _examine_callbacks(config: Config, places: Places, prober: Prober, clo
     return [*found, *await asyncio.gather(*(shake_hands(prober, one, base, now_s) for one in called_back))]
 
 
-async def _examine_connections(config: Config, session: aiohttp.ClientSession) -> list[Finding]:
+async def _examine_connections(
+    config: Config, session: aiohttp.ClientSession, held: Mapping[str, ConnectionKnown]
+) -> list[Finding]:
+    """Believe what a running process says of its connection; try the others."""
     return [
-        await try_connection(session, channel)
+        _of_holder(channel, held[channel.name])
+        if channel.name in held
+        else await try_connection(session, channel)
+        for channel in _connected(config)
+    ]
+
+
+def _of_holder(channel: WecomAibotChannel, known: ConnectionKnown) -> Finding:
+    subject = f"channel {channel.name}"
+    if known.state is ConnectionState.CONNECTED:
+        return find(subject, "connection_held", known.holder)
+    return find(subject, "connection_waits", known.error or known.state.value)
+
+
+def _connected(config: Config) -> list[WecomAibotChannel]:
+    return [
+        channel
         for channel in config.channels
         if isinstance(channel, WecomAibotChannel) and channel.mode == "long_connection"
     ]

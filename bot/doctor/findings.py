@@ -273,6 +273,13 @@ WORDS: Mapping[str, tuple[Level, Explanation]] = {
     "connection_held": _words(
         _WELL, "the long connection is held by a running process", "", "长连接由运行中的进程保持", ""
     ),
+    "connection_waits": _words(
+        _WARNING,
+        "a running process holds the long connection's lease, but the connection is not open",
+        "see what it said last; after a kick by another program it waits 5 s and longer",
+        "运行中的进程持有长连接的租约，但连接尚未建立",
+        "请看最近的原因；被其他程序挤下线后，它会等待 5 秒或更久再重试",
+    ),
     "connection_works": _words(
         _WELL,
         "the platform accepts the long connection's bot id and secret",

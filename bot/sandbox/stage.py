@@ -1,48 +1,18 @@
-"""A sandbox in another process with everything its page can do: groups, cards, mishaps, the clock."""
+"""A sandbox in another process as scenarios use it: acts that are not waited for, mishaps, the clock."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import aiohttp
 
-from bot.clock import to_ms
 from bot.errors import RefusedError
-from bot.sandbox.answers import Said
-from bot.sandbox.courier import Outcome
 from bot.sandbox.remote import RemoteSandbox
-from bot.sandbox.room import Entry
 
 
 class Stage(RemoteSandbox):
-    """The sandbox of a running server, as its page uses it; an async context."""
-
-    async def say(
-        self,
-        channel: str,
-        user_id: str,
-        text: str,
-        *,
-        group: str = "",
-        mention: bool = True,
-        at: datetime | None = None,
-        msg_id: int | None = None,
-    ) -> Outcome:
-        """Send a text as a person, alone or in a group, and return what came back."""
-        body = {"text": text, "group": group, "mention": mention, "msg_id": msg_id}
-        if at is not None:
-            body["at_ms"] = to_ms(at)
-        told = dict((await self._post("say", channel, user_id, body))["outcome"])
-        parts = tuple(Said(**part) for part in told.pop("parts"))
-        return Outcome(parts=parts, **told)
-
-    async def transcript(self, channel: str, user_id: str = "", *, group: str = "") -> tuple[Entry, ...]:
-        """Return what was said, received and told in a direct chat, or in a group, oldest first."""
-        params = {"channel": channel, "user_id": user_id, "group": group}
-        answer = await self._ask("GET", "transcript", params=params)
-        return tuple(Entry(**entry) for entry in answer["entries"])
+    """The sandbox of a running server, for plays; an async context."""
 
     async def begin(self, act: str, **body: Any) -> int:
         """Let a person say, do or press something; return the id of its line."""

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from bot.errors import RefusedError
+from bot.sandbox.remote import RemoteSandbox
 from bot.sandbox.room import Entry
 from bot.sandbox.server import SandboxServer
-from bot.sandbox.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -42,7 +42,9 @@ _COMMANDS = frozenset(
 class TerminalChat:
     """One conversation: who speaks where, and what was already printed."""
 
-    def __init__(self, sandbox: Stage, write: Callable[[str], None], *, linger_s: float = 3.0) -> None:
+    def __init__(
+        self, sandbox: RemoteSandbox, write: Callable[[str], None], *, linger_s: float = 3.0
+    ) -> None:
         """Speak through `sandbox`, print through `write` (whole lines).
 
         After the last line, an active send for a message that was only acknowledged is waited for up
@@ -108,7 +110,11 @@ class TerminalChat:
         """Print active sends as they come, until cancelled."""
         with suppress(aiohttp.ClientError, TimeoutError):
             async for event, data in self._sandbox.changes():
-                if event == "entry":
+                if event == "snapshot":  # what came since `open` stands only there
+                    for channel in data["channels"]:
+                        for entry in channel["entries"]:
+                            self._show_later(Entry(**entry))
+                elif event == "entry":
                     self._show_later(Entry(**data))
                 elif event == "member":
                     self._people[data["channel"]][data["member"]["id"]] = data["member"]["name"]
@@ -241,7 +247,7 @@ async def run_terminal(
             base = target
         else:
             base = (await stack.enter_async_context(SandboxServer(sandbox=target))).api_base
-        sandbox = await stack.enter_async_context(Stage(base))
+        sandbox = await stack.enter_async_context(RemoteSandbox(base))
         chat = TerminalChat(sandbox, write, linger_s=linger_s)
         await chat.open()
         if interactive:

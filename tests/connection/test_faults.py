@@ -199,7 +199,7 @@ async def test_a_stream_that_is_over_when_its_answer_is_sent_again_has_the_answe
     platform.faults.mute.add("aibot_respond_msg")
     await platform.say("ana", "说 你好")
     await platform.connected(2)
-    platform.faults.errcodes["aibot_respond_msg"] = [846608]
+    platform.faults.errcodes["aibot_respond_msg"] = [846608] * 20
     platform.faults.mute.clear()
     await until_counted(process, "delivered", 1)
     assert await platform.shown("ana") == ["好的 你好"]

@@ -26,6 +26,7 @@ async def test_one_probe_of_four_processes_goes_first_and_its_success_lets_the_o
     vendor.hold = asyncio.Event()
     working = asyncio.gather(*(process.sender.run_once() for process in processes))
     await until(lambda: sum(outcome == "waited" for p in processes for _, outcome in p.outcomes) >= 39)
+    await vendor.held.wait()
     assert vendor.calls["send"] == 2  # the first failure, and the one probe
 
     vendor.hold.set()

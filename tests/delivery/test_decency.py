@@ -12,7 +12,7 @@ import pytest
 from bot.clock import FixedClock, from_ms, to_ms
 from bot.communities import Communities
 from bot.delivery.decency import DecencyGate, quiet_until
-from bot.delivery.routes import WECOM_AIBOT, channel_abilities
+from bot.delivery.routes import channel_abilities
 from bot.delivery.sender import Sender
 from bot.model import Community, DecencyRules
 from bot.storage.redis.decency import EVERYBODY, DecencyStore, group_receiver
@@ -300,19 +300,7 @@ async def test_a_resend_still_honours_who_opted_out(process: Process, store: Dec
     assert (await process.states())["m2"] == ("delivered", "")
 
 
-# ---------------------------------------------------------------- one message after a question
-
-
-async def test_the_rest_of_an_answer_that_may_have_one_message_is_listed(
-    process: Process, vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    once = replace(WECOM_AIBOT, later=ABILITIES["app"].later(""))
-    monkeypatch.setitem(ABILITIES, "app", replace(channel_abilities("wecom_app"), direct=once))
-    await ask_for(process, delivery("d1", "one", "two", "three"))
-    await process.sender.run_once()
-    assert vendor.texts("ana") == ["one"]
-    assert await process.states() == {"d1": ("dead", "response_url_used")}
-    assert (await process.rows())[-1]["next_part"] == "1"
+# ---------------------------------------------------------------- at once
 
 
 async def test_a_process_that_created_a_delivery_sends_it_at_once(

@@ -43,7 +43,8 @@ ASKS = st.lists(
 
 @given(asks=ASKS, most=st.integers(60, 300), length_ms=st.integers(100, 3000))
 @example(asks=[(0, 60, 0)] * 6, most=300, length_ms=1000)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(asks=[(0, 1, 0)] * 5 + [(0, 60, 0)] * 3, most=143, length_ms=279)  # groups of one person count too
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_a_counted_rate_never_lets_more_through_in_any_length_of_time(
     pace: PaceStore, asks: list[tuple[int, int, int]], most: int, length_ms: int
 ) -> None:
@@ -53,7 +54,7 @@ async def test_a_counted_rate_never_lets_more_through_in_any_length_of_time(
     for pause_ms, persons, skew_ms in asks:
         now_ms += pause_ms
         at_ms = now_ms + skew_ms
-        rate = PaceRate(most, length_ms, whole_channel=True, counts=persons)
+        rate = PaceRate(most, length_ms, whole_channel=True, persons=persons)
         # Another rate that lets all through, so that the exact and the counted ones are asked together.
         leave = await pace.ask(f"{channel}:g", at_ms, [PaceRate(1000, 1), rate])
         if leave.word is Word.FULL:

@@ -208,6 +208,23 @@ async def test_the_second_part_takes_the_address_and_the_third_is_listed_with_it
                 assert len(scene.addresses.posts) == 1
 
 
+async def test_of_an_answer_in_time_the_second_part_takes_the_address_and_the_third_is_listed(
+    tmp_path: Path,
+) -> None:
+    async with aibot_scene(tmp_path) as scene:
+        scene.open_gate("a")
+        with scene.deployment.serve() as server:
+            async with scene.deployment.records() as records, Line(server.base) as line:
+                message = scene.vendor.text("多 a")
+                first = await scene.stream(line, message)
+                assert (first["finish"], first["content"]) == (True, "第一 a")
+                second = await scene.received(message)
+                assert second["template_card"]["main_title"] == {"title": "第二 a"}
+                row = await delivery(records, "ana", "dead")
+                assert (row["reason"], row["next_part"]) == ("response_url_used", 1)
+                assert len(scene.addresses.posts) == 1
+
+
 async def test_the_fourth_answer_under_way_is_told_to_come_apart(tmp_path: Path) -> None:
     async with aibot_scene(tmp_path) as scene:
         with scene.deployment.serve() as server:

@@ -95,6 +95,16 @@ async def test_faults_and_tokens_are_controlled_from_outside(
         ("faults", {"error": 1}, 422),
         ("verify", {"channel": "nobody"}, 422),
         ("members", [1], 400),
+        ("say", {"channel": "app", "user_id": "a", "text": "x", "group": "nowhere"}, 422),
+        ("click", {"entry": 999_999, "button_key": "go"}, 422),
+        ("click", {"entry": 1, "selections": {"q": "a"}}, 422),
+        ("feedback", {"entry": 999_999}, 422),
+        ("groups", {"channel": "app", "name": "", "members": ["ana"]}, 422),
+        ("groups", {"channel": "app", "name": "小分队", "members": []}, 422),
+        ("groups", {"channel": "oa", "name": "小分队", "members": ["ana"]}, 422),
+        ("faults", {"channel": "app", "name": "callback_doubeld"}, 422),
+        ("faults", {"channel": "app", "name": "kick"}, 422),
+        ("clock", {"by": 3600}, 422),
     ],
 )
 async def test_requests_that_mean_nothing_are_refused_with_the_reason(
@@ -258,3 +268,66 @@ async def test_a_server_that_is_away_is_named(server: SandboxServer) -> None:
     async with RemoteSandbox(f"{server.api_base}/elsewhere") as remote:
         with pytest.raises(RefusedError, match="HTTP 404"):
             await remote.state()
+
+
+async def test_a_group_is_made_and_changed_and_the_page_is_told(
+    http: aiohttp.ClientSession, remote: RemoteSandbox, sandbox: Sandbox
+) -> None:
+    async with asyncio.timeout(5):
+        stream = remote.changes()
+        await anext(stream)
+        body = {"channel": "app", "name": "小分队", "members": ["xiaoming", "ana", "ana"]}
+        made = await (await http.post("/sandbox/api/groups", json=body)).json()
+        told = await anext(stream)
+        group_id = made["group"]["id"]
+        changed = {**body, "group": group_id, "name": "大队", "members": ["ana"]}
+        await http.post("/sandbox/api/groups", json=changed)
+
+    assert told == ("group", {"channel": "app", "group": made["group"]})
+    assert (made["group"]["members"], made["group"]["owner"]) == (["xiaoming", "ana"], "xiaoming")
+    group = sandbox.room("app").group(group_id).group
+    assert (group.name, group.members, group.owner) == ("大队", ("ana",), "ana")
+
+
+async def test_the_platforms_clock_is_moved_and_set_right(
+    http: aiohttp.ClientSession, remote: RemoteSandbox, bot: EchoBot
+) -> None:
+    async def created_s() -> int:
+        await remote.say("app", "ana", "hi")
+        return int(xmltodict.parse(bot.deliveries[-1].plaintext)["xml"]["CreateTime"])
+
+    now_s = await created_s()
+    moved = await (await http.post("/sandbox/api/clock", json={"by_s": 86_400})).json()
+    tomorrow_s = await created_s()
+    await http.post("/sandbox/api/clock", json={"by_s": -3600, "stamps": False})
+    assert (await remote.state())["clock_offset_ms"] == 82_800_000
+    await http.post("/sandbox/api/clock", json={"reset": True})
+    again_s = await created_s()
+
+    assert moved == {"clock_offset_ms": 86_400_000}
+    assert 86_400 <= tomorrow_s - now_s < 86_500
+    assert 0 <= again_s - now_s < 100
+    assert (await remote.state())["clock_offset_ms"] == 0
+
+
+async def test_an_uploaded_picture_is_shown_and_nothing_else(
+    http: aiohttp.ClientSession, sandbox: Sandbox
+) -> None:
+    def line(blob: bytes) -> int:
+        now_ms = sandbox.clock.now_ms()
+        media_id = sandbox.media.upload("app", "image", "a", blob, now_ms)
+        fields = {"media_id": media_id}
+        entry = sandbox.room("app").write(
+            "ana", "bot", "active", at_ms=now_ms, kind="image", text="[图片]", fields=fields
+        )
+        return entry.id
+
+    png, script = line(b"\x89PNG\r\n\x1a\n"), line(b"<script>alert(1)</script>")
+    shown = await http.get(f"/sandbox/api/picture?entry={png}")
+    page = await http.get(f"/sandbox/api/picture?entry={script}")
+    none = await http.get("/sandbox/api/picture?entry=999999")
+    junk = await http.get("/sandbox/api/picture?entry=x")
+
+    assert (shown.status, shown.content_type) == (200, "image/png")
+    assert shown.headers["X-Content-Type-Options"] == "nosniff"
+    assert (page.status, none.status, junk.status) == (404, 404, 404)

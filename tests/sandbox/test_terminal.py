@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bot.errors import RefusedError
+from bot.sandbox.server import SandboxServer
 from bot.sandbox.terminal import run_terminal
 from bot.sandbox.vendor import Sandbox
 from tests.sandbox.conftest import APP, QUICK
+from tests.sandbox.json_bot import JsonBot, stream
+from tests.sandbox.test_ai_bot_callbacks import BOT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import aiohttp
 
-    from bot.sandbox.server import SandboxServer
     from tests.sandbox.echo_bot import EchoBot
 
 
@@ -123,3 +126,49 @@ async def test_piped_standard_input_is_answered_and_ends(server: SandboxServer) 
 
     assert out.decode().splitlines() == ["bot → 安娜: echo: hi", "bot → 小明: echo: 签到"]
     assert process.returncode == 0
+
+
+async def test_a_group_is_entered_and_the_bot_hears_what_mentions_it() -> None:
+    printed: list[str] = []
+    async with JsonBot(BOT) as bot:
+        numbers = itertools.count()
+        bot.answer = lambda said: stream(
+            f"got {said['text']['content']} from {said['chattype']}", stream_id=f"s-{next(numbers)}"
+        )
+        async with SandboxServer([BOT, APP], callback_base=bot.base, settings=QUICK) as server:
+            lines = typed(
+                "/quiet hi", "/groups", "/group 鲜奶", "/group 鲜奶福利群",
+                "签到", "/quiet 大家好", "/quiet", "/group", "积分",
+            )  # fmt: skip
+            await run_terminal(server.api_base, lines=lines, write=printed.append)
+
+    assert printed == [
+        "! /quiet needs words, and a group: choose one with /group",
+        "  鲜奶福利群 (4) wrDEMO01",
+        "! no group '鲜奶' in bot; there are: 鲜奶福利群",
+        "bot → 鲜奶福利群 @安娜: got @活群 签到 from group",
+        "· 机器人看不到未@它的消息 not heard by the bot",
+        "! /quiet needs words, and a group: choose one with /group",
+        "bot → 安娜: got 积分 from single",
+    ]
+
+
+async def test_what_the_bot_sends_into_a_group_later_is_printed(server: SandboxServer) -> None:
+    printed: list[str] = []
+    told = asyncio.Event()
+
+    def write(line: str) -> None:
+        printed.append(line)
+        told.set()
+
+    async def lines() -> AsyncIterator[str]:
+        yield "/group 鲜奶福利群\n"
+        server.sandbox.room("app").write(
+            "", "bot", "active", at_ms=0, kind="text", text="大家看一下", group_id="wrDEMO01"
+        )
+        async with asyncio.timeout(5):
+            await told.wait()
+
+    await run_terminal(server.api_base, lines=lines(), write=write)
+
+    assert printed == ["bot → 鲜奶福利群: 大家看一下  (主动消息 active)"]

@@ -184,6 +184,7 @@ function drawChannels() {
     return make("li", {}, made);
   });
   byId("channels").replaceChildren(...items);
+  if (isPhone()) byId("channels").querySelector('[aria-pressed="true"]')?.scrollIntoView({ inline: "center", block: "nearest" });
   if (focused) byId("channels").querySelector(`[data-channel="${CSS.escape(focused)}"]`)?.focus();
 }
 

@@ -34,14 +34,15 @@ _BUCKETS = 60  # per length of a rate: the part of it that stays unused is at mo
 class PaceRate(NamedTuple):
     """At most `most` within any `per_ms` milliseconds.
 
-    `whole_channel`: counted over all the channel sends, not per receiver. `counts` is what one send counts,
-    such as the number of persons in a group.
+    `whole_channel`: counted over all the channel sends, not per receiver. `persons` is how many persons this
+    send reaches, for a rate that counts persons; 0 for one that counts messages. A rate counts always the
+    one or always the other.
     """
 
     most: int
     per_ms: int
     whole_channel: bool = False
-    counts: int = 1
+    persons: int = 0
 
 
 class Word(StrEnum):
@@ -106,12 +107,12 @@ class PaceStore:
         args: list[Value] = []
         for rate in (PaceRate(*rate) for rate in rates):
             whose = f"channel:{channel}" if rate.whole_channel else f"to:{receiver}"
-            exact = rate.counts == 1 and rate.most <= _EXACT_UP_TO
+            exact = not rate.persons and rate.most <= _EXACT_UP_TO
             key = self._key(channel, f"pace:{whose}" if exact else f"pace:{whose}:{rate.per_ms}")
             if key not in keys:
                 keys.append(key)
             place = keys.index(key) + 1
-            args += [place, 0 if exact else _BUCKETS, rate.most, rate.per_ms, rate.counts]
+            args += [place, 0 if exact else _BUCKETS, rate.most, rate.per_ms, rate.persons or 1]
         word, wait_until_ms, guard, reason = await self._redis.script(
             "delivery_pace", keys, [now_ms, claim, duplicate_memory_ms, probe_ms, *args]
         )
