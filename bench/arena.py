@@ -13,7 +13,7 @@ from bench.cores import busy, pin
 from bench.load import Heard, Load
 from bench.process import ServerProcess
 from bench.product import LiveState
-from bench.send_rate import queue_deliveries
+from bench.send_rate import arrival_faults, await_arrival, joined, queue_deliveries, take_arrived
 from bench.sizes import SEED, Sizes
 from bench.workload import Workload
 
@@ -61,6 +61,7 @@ class Scores:
         busy: Share of such a turn in which the server ran, one per turn; what is left to 1 and is not
             `disturbed` it spent waiting, for Redis or for requests.
         disturbed: Highest share of such a turn in which something else ran where the server could have.
+        left: Messages that the vendor got while the entry was measured, where some were sent.
     """
 
     rates: list[float] = field(default_factory=list)
@@ -73,6 +74,7 @@ class Scores:
     cpu_us: list[float] = field(default_factory=list)
     busy: list[float] = field(default_factory=list)
     disturbed: float = 0.0
+    left: int = 0
 
     @property
     def rate(self) -> float:
@@ -116,15 +118,25 @@ class Arena:
                 together = scores.latencies_s.get(level, array("d")) + heard.latencies_s
                 scores.latencies_s[level] = array("d", sorted(together))
 
-    def while_sending(self, entry: Entry, like: str, deliveries: int, turn: int) -> None:
-        """Measure an entry at half the throughput of `like` while `deliveries` leave."""
+    def while_sending(self, entry: Entry, like: str, vendor_port: int, deliveries: int, turn: int) -> None:
+        """Measure an entry at half the throughput of `like` while `deliveries` leave for the vendor.
+
+        Raises:
+            SendError: None of them arrives.
+        """
         sizes, level = self._sizes, LOAD_LEVELS[0]
         load = self._begin(entry)
         assert entry.server.state is not None, "it has a Redis to queue them in"
-        asyncio.run(queue_deliveries(entry.server.state.url, deliveries))
+        time.sleep(_WAKE_S)  # what was under way when its Redis was emptied
+        take_arrived(vendor_port)
+        asyncio.run(queue_deliveries(entry.server.state.url, deliveries, turn * deliveries))
+        first = await_arrival(vendor_port)
         rate, seed = level * self.scores[like].rate, f"{SEED} {entry.key} {turn}"
         heard = load.open_loop(sizes.connections, rate, 0.0, sizes.latency_s, seed)
+        meanwhile = take_arrived(vendor_port)
         scores = self._end(entry, heard)
+        scores.left += sum(map(len, meanwhile.values()))
+        scores.faults += arrival_faults(joined(first, meanwhile))
         together = scores.latencies_s.get(level, array("d")) + heard.latencies_s
         scores.latencies_s[level] = array("d", sorted(together))
 

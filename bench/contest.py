@@ -122,7 +122,9 @@ class Contest:
 
     def _product(self, key: str, rules: int, appendfsync: str = "everysec") -> Server:
         folder = self.folder / key
-        prepare(folder, make_rules(rules), appendfsync=appendfsync, vendor=self._vendor())
+        prepare(
+            folder, make_rules(rules), appendfsync=appendfsync, vendor=f"http://127.0.0.1:{self.vendor_port}"
+        )
         product = Product.start(folder, self.cores)
         self.stack.callback(product.stop)
         self.products[key] = product
@@ -130,13 +132,14 @@ class Contest:
         product.process.pause()
         return Server(product.process, self._state(product.redis_url, COUNTED), product.store_pid)
 
-    def _vendor(self) -> str:
-        """Return the address of the vendor that accepts everything; it works on the load's core."""
+    @property
+    def vendor_port(self) -> int:
+        """Where the vendor listens that accepts everything; it is started when it is first asked for."""
         if self.vendor is None:
             arguments = ("-m", "bench.servers.vendor")
             self.vendor = ServerProcess.start(arguments, self.cores.load, self.folder / "vendor.log")
             self.stack.callback(self.vendor.stop)
-        return f"http://127.0.0.1:{self.vendor.port}"
+        return self.vendor.port
 
     def _rival(self, key: str, module: str, *arguments: str) -> ServerProcess:
         process = ServerProcess.start(

@@ -102,7 +102,9 @@ def _measure(contest: Contest) -> None:
     for turn in range(sizes.latency_turns):
         _say(f"latency, turn {turn + 1} of {sizes.latency_turns}")
         arena.latency(compared, turn)
-        arena.while_sending(entries[SENDING], rules_key(sizes.compared_rules), sizes.deliveries, turn)
+        arena.while_sending(
+            entries[SENDING], rules_key(sizes.compared_rules), contest.vendor_port, sizes.deliveries, turn
+        )
 
 
 def _measure_apart(sizes: Sizes, cores: Cores) -> _Apart:
@@ -119,7 +121,7 @@ def _measure_apart(sizes: Sizes, cores: Cores) -> _Apart:
     )
     footprint = measure_apart("footprint", core, **store, seen=sizes.seen_events, kept=sizes.kept_answers)
     drained = measure_apart("drain_rate", core, **store, check_ins=sizes.drained_check_ins)
-    sent = measure_apart("send_rate", core, **store, deliveries=sizes.deliveries)
+    sent = measure_apart("send_rate", core, **store, deliveries=sizes.deliveries, turns=sizes.turns)
     return _Apart(
         index_s=index["seconds"],
         members=[GrowthRow(**row) for row in growth["members"]],

@@ -203,16 +203,19 @@ def _while_sending(results: Results) -> Row:
         f"p50 / p99 / p99.9 of Huoqun at {level:.0%}, while {_number(results.sizes.deliveries)} messages "
         "leave ÷ without",
         " / ".join(_ratio(one / other) for one, other in zip(own, alone, strict=True)),
-        absolute=_milliseconds(own),
+        absolute=f"{_milliseconds(own)}; {_number(results.scores[SENDING].left)} messages left meanwhile",
     )
 
 
 def _sending(results: Results) -> Row:
     sent = results.sent
+    ratios = [bare / own for own, bare in zip(sent.seconds, sent.bare_seconds, strict=True)]
+    own, bare = (sent.sent / median(seconds) for seconds in (sent.seconds, sent.bare_seconds))
     return Row(
-        f"{_number(sent.sent)} deliveries to 100 people: messages/s ÷ bare aiohttp calls/s",
-        _ratio(sent.bare_seconds / sent.seconds),
-        absolute=f"{sent.sent / sent.seconds:,.0f}/s, bare {sent.sent / sent.bare_seconds:,.0f}/s",
+        f"{_number(results.sizes.deliveries)} deliveries to 100 people: messages/s ÷ bare aiohttp calls/s",
+        _ratio(median(ratios)),
+        _spread(ratios),
+        absolute=f"{own:,.0f}/s, bare {bare:,.0f}/s",
     )
 
 

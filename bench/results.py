@@ -41,11 +41,11 @@ class Drained:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Deliveries that left, the seconds they took, and the seconds of as many bare calls."""
+    """Deliveries that left in each turn, the seconds each turn took, and those of as many bare calls."""
 
     sent: int
-    seconds: float
-    bare_seconds: float
+    seconds: Sequence[float]
+    bare_seconds: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)

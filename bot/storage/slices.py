@@ -12,7 +12,7 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-SLICE = 40
+SLICE = 20
 
 
 async def in_slices(items: Sequence[Item]) -> AsyncIterator[Sequence[Item]]:
