@@ -8,7 +8,6 @@ import structlog
 
 from bot.background import wait_for
 from bot.clock import Clock
-from bot.storage.redis.keys import Keys
 from bot.storage.redis.late import LateQueue, QueuedEvent
 from bot.work import LEASE_MS, Work
 
@@ -20,10 +19,9 @@ _MOST_TRIES = 5  # an event that ends its process each time must not do so for e
 class LateWorker:
     """Runs the handlers of queued events again."""
 
-    def __init__(self, work: Work, queue: LateQueue, keys: Keys, clock: Clock) -> None:
+    def __init__(self, work: Work, queue: LateQueue, clock: Clock) -> None:
         self._work = work
         self._queue = queue
-        self._keys = keys
         self._clock = clock
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -34,10 +32,8 @@ class LateWorker:
     async def look(self) -> None:
         """Take what is free now, from every shard in one shared round trip, and finish it."""
         now_ms = self._clock.now_ms()
-        taken = await asyncio.gather(
-            *(self._queue.take(shard, now_ms, LEASE_MS) for shard in range(self._keys.shards))
-        )
-        await asyncio.gather(*(self._finish(queued) for events in taken for queued in events))
+        taken = await self._queue.take(now_ms, LEASE_MS)
+        await asyncio.gather(*(self._finish(queued) for queued in taken))
 
     async def _finish(self, queued: QueuedEvent) -> None:
         if queued.taken > _MOST_TRIES:

@@ -230,7 +230,7 @@ def start_background(
     parts, background = service.parts, service.background
     background.start("drain", service.drain.run)
     background.start("keywords", parts.keywords.run)
-    background.start("late", LateWorker(service.line.work, parts.late, service.keys, parts.clock).run)
+    background.start("late", LateWorker(service.line.work, parts.late, parts.clock).run)
     if sends:
         session = open_session()
         service.resources.push_async_callback(session.close)

@@ -26,8 +26,10 @@ from bot.errors import RowRefusedError
 from bot.storage.drain_batch import BATCH, Batch, read_activity, read_entry, unreadable_entry
 from bot.storage.redis.client import RedisClient
 from bot.storage.redis.keys import Keys
+from bot.storage.redis.link import Value
 from bot.storage.redis.members import COUNTER_NAMES
 from bot.storage.redis.script_all import ScriptCall, script_all
+from bot.storage.slices import in_slices
 from bot.storage.sql.activity import ActivityRow
 from bot.storage.sql.database import Database
 from bot.storage.sql.drained import write_drained, write_fault
@@ -101,9 +103,7 @@ class Drain:
 
     async def backlog(self) -> int:
         """Return how many entries wait in the outboxes."""
-        shards = range(self._keys.shards)
-        lengths = await asyncio.gather(*(self._redis.call("XLEN", self._outbox(shard)) for shard in shards))
-        return sum(lengths)
+        return sum(await self._redis.call_many(self._lengths()))
 
     # ------------------------------------------------------------ in the background
 
@@ -156,14 +156,15 @@ class Drain:
     async def _waiting(self, *, with_counters: bool = True) -> dict[int, int]:
         """Return how much every shard that holds anything holds; one shared round trip."""
         shards = range(self._keys.shards)
-        entries, counters = await asyncio.gather(
-            asyncio.gather(*(self._redis.call("XLEN", self._outbox(shard)) for shard in shards)),
-            asyncio.gather(
-                *(self._redis.call("SCARD", self._unwritten(shard)) for shard in shards if with_counters)
-            ),
-        )
-        held = {shard: entries[shard] + (counters[shard] if counters else 0) for shard in shards}
+        asked = self._lengths()
+        if with_counters:
+            asked += [("SCARD", self._unwritten(shard)) for shard in shards]
+        found = await self._redis.call_many(asked)
+        held = {shard: sum(found[shard :: len(shards)]) for shard in shards}
         return {shard: count for shard, count in held.items() if count}
+
+    def _lengths(self) -> list[tuple[Value, ...]]:
+        return [("XLEN", self._outbox(shard)) for shard in range(self._keys.shards)]
 
     # ------------------------------------------------------------ one batch
 
@@ -173,22 +174,13 @@ class Drain:
             self._redis.call("XRANGE", self._outbox(shard), "-", until, "COUNT", BATCH),
             _nothing() if cursor is None else self._changed(shard, cursor),
         )
-        batch = Batch(
-            shard, [read_entry(shard, *row) for row in rows], [row[0] for row in rows], [], [], [], after
-        )
-        names = list(dict.fromkeys(names))  # a scan may name one twice
-        values = await asyncio.gather(*(self._counters(shard, name) for name in names))
-        for name, counts in zip(names, values, strict=True):
-            try:
-                text = name.decode()
-                row = read_activity(text, counts)
-            except ValueError:  # not ours, yet it must not stop the others
-                batch.entries.append(unreadable_entry(shard, name))
-                batch.unreadable.append(name)
-            else:
-                batch.counted.append((text, counts))
-                if row is not None:
-                    batch.activity.append(row)
+        batch = Batch(shard, [], [row[0] for row in rows], [], [], [], after)
+        async for some_rows in in_slices(rows):
+            batch.entries.extend(read_entry(shard, *row) for row in some_rows)
+        async for some_names in in_slices(list(dict.fromkeys(names))):  # a scan may name one twice
+            values = await self._redis.call_many([self._counters(shard, name) for name in some_names])
+            for name, counts in zip(some_names, values, strict=True):
+                _add_counters(batch, name, counts)
         return batch
 
     async def _move(self, batches: Sequence[Batch]) -> None:
@@ -210,8 +202,9 @@ class Drain:
                 if batch.unreadable
             ),
         )
-        written = [self._written(batch.shard, *counted) for batch in batches for counted in batch.counted]
-        await script_all(self._redis, "activity_written", written)
+        counted = [(batch.shard, *counted) for batch in batches for counted in batch.counted]
+        async for some in in_slices(counted):
+            await script_all(self._redis, "activity_written", [self._written(*one) for one in some])
         moved = sum(len(batch.stream_ids) for batch in batches)
         if moved:
             self._on_drained(moved)
@@ -235,12 +228,8 @@ class Drain:
         after, names = await self._redis.call("SSCAN", self._unwritten(shard), cursor, "COUNT", BATCH)
         return after, names
 
-    async def _counters(self, shard: int, name: bytes) -> list[bytes | None]:
-        key = self._keys.of_shard(shard, "day:").encode() + name
-        counts: list[bytes | None] = await self._redis.call(
-            "HMGET", key, *COUNTER_NAMES, key=self._unwritten(shard)
-        )
-        return counts
+    def _counters(self, shard: int, name: bytes) -> tuple[Value, ...]:
+        return ("HMGET", self._keys.of_shard(shard, "day:").encode() + name, *COUNTER_NAMES)
 
     def _written(self, shard: int, name: str, counts: Sequence[bytes | None]) -> ScriptCall:
         pairs = [part for pair in zip(COUNTER_NAMES, counts, strict=True) for part in pair]
@@ -252,6 +241,20 @@ class Drain:
 
     def _unwritten(self, shard: int) -> str:
         return self._keys.of_shard(shard, "unwritten")
+
+
+def _add_counters(batch: Batch, name: bytes, counts: list[bytes | None]) -> None:
+    """Add what one member's day counted, as it was read, to a batch."""
+    try:
+        text = name.decode()
+        row = read_activity(text, counts)
+    except ValueError:  # not ours, yet it must not stop the others
+        batch.entries.append(unreadable_entry(batch.shard, name))
+        batch.unreadable.append(name)
+        return
+    batch.counted.append((text, counts))
+    if row is not None:
+        batch.activity.append(row)
 
 
 async def _nothing() -> tuple[bytes, list[bytes]]:

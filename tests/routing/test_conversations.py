@@ -316,7 +316,7 @@ async def test_a_slow_step_whose_process_died_is_taken_over_with_the_talk_as_it_
         async with FakeChat([slow_shop(may_go)], stores=stores) as chat:
             chat.pass_time(timedelta(milliseconds=LEASE_MS + 1))
             service = chat.service
-            worker = LateWorker(service.line.work, service.parts.late, service.keys, chat.clock)
+            worker = LateWorker(service.line.work, service.parts.late, chat.clock)
             await worker.look()
             await chat.deliver()
             assert chat.transcript == [(BOT, "鲜奶，要几箱？")]

@@ -5,6 +5,7 @@ import contextlib
 import json
 import random
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from bot.storage.drain import Drain
 from bot.storage.drain_batch import BATCH
 from bot.storage.redis.client import RedisClient, connect
 from bot.storage.redis.keys import Keys
+from bot.storage.redis.script_all import ScriptCall, script_all
+from bot.storage.slices import SLICE
 from bot.storage.sql.database import Database
 from bot.storage.sql.drained import read_faults, write_drained
 from bot.storage.sql.entries import DrainedEntry
@@ -107,6 +110,23 @@ async def test_a_flush_writes_all_that_had_happened_when_it_was_asked_for(scene:
     assert await scene.count("ledger") == count
     assert len(await scene.messages()) == count
     assert await live.redis.call("SCARD", f"{live.keys.prefix('milk')}unwritten") == 0
+
+
+async def test_callbacks_get_their_turn_at_redis_while_many_counters_are_drained(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one round trip holds is what a callback has to wait for."""
+    live, sizes = scene.live, []
+
+    async def note(redis: RedisClient, name: str, calls: Sequence[ScriptCall]) -> list[Any]:
+        sizes.append(len(calls))
+        return await script_all(redis, name, calls)
+
+    monkeypatch.setattr("bot.storage.drain.script_all", note)
+    await at_once(live.inbox.take(live.ticket(event(f"u{number}")), NOW_MS) for number in range(300))
+    await scene.drain.flush("milk")
+    assert sum(sizes) == 300
+    assert max(sizes) <= SLICE
 
 
 async def test_a_flush_ends_although_members_never_stop(

@@ -59,6 +59,10 @@ class ClusterClient:
         """Run one command where its key lives."""
         return await self._send(key if key is not None else (args[1] if len(args) > 1 else ""), args)
 
+    async def call_many(self, commands: Sequence[tuple[Value, ...]]) -> list[Any]:
+        """Run commands; those for one node share its round trip."""
+        return list(await asyncio.gather(*(self.call(*command) for command in commands)))
+
     async def script(self, name: str, keys: Sequence[str], args: Sequence[Value]) -> Any:
         """Run one act where its keys live."""
         script = self._scripts[name]

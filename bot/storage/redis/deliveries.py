@@ -148,11 +148,8 @@ class DeliveryStore:
 
         `lane` names the channel whose long connection this process holds; empty is the common lane.
         """
-        counts = await asyncio.gather(
-            *(
-                self._redis.call("ZCOUNT", self._due(shard, lane), "-inf", now_ms)
-                for shard in range(self._keys.shards)
-            )
+        counts = await self._redis.call_many(
+            [("ZCOUNT", self._due(shard, lane), "-inf", now_ms) for shard in range(self._keys.shards)]
         )
         return [(shard, count) for shard, count in enumerate(counts) if count]
 
@@ -191,13 +188,11 @@ class DeliveryStore:
 
     async def overdue(self, now_ms: int, most: int, lane: str = "") -> list[Delivery]:
         """Return up to `most` deliveries of each shard that are no longer worth sending; one round trip."""
-        found = await asyncio.gather(
-            *(
-                self._redis.call(
-                    "ZRANGEBYSCORE", f"{self._due(shard, lane)}:until", "-inf", now_ms, "LIMIT", 0, most
-                )
+        found = await self._redis.call_many(
+            [
+                ("ZRANGEBYSCORE", f"{self._due(shard, lane)}:until", "-inf", now_ms, "LIMIT", 0, most)
                 for shard in range(self._keys.shards)
-            )
+            ]
         )
         return [
             delivery for shard, ids in enumerate(found) if ids for delivery in await self._read(shard, ids)

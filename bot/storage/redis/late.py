@@ -17,6 +17,7 @@ from bot.storage.redis.conversations import Change, change_args, change_key
 from bot.storage.redis.deliveries import Delivery
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.new_delivery import delivery_args, delivery_keys
+from bot.storage.redis.script_all import script_all
 from bot.storage.redis.streams import POLL_GRACE_MS, STREAM_KEPT_MS
 
 
@@ -37,12 +38,17 @@ class LateQueue:
         self._redis = redis
         self._keys = keys
 
-    async def take(self, shard: int, now_ms: int, lease_ms: int, most: int = 16) -> list[QueuedEvent]:
-        """Take events of a shard whose lease has ended."""
-        keys = [self._keys.of_shard(shard, name) for name in ("late", "late_events", "late_taken")]
-        rows = await self._redis.script("late_take", keys, (now_ms, now_ms + lease_ms, most))
+    async def take(self, now_ms: int, lease_ms: int, *, most: int = 16) -> list[QueuedEvent]:
+        """Take events whose lease has ended, up to `most` of each shard; one shared round trip."""
+        args = (now_ms, now_ms + lease_ms, most)
+        calls = [
+            ([self._keys.of_shard(shard, name) for name in ("late", "late_events", "late_taken")], args)
+            for shard in range(self._keys.shards)
+        ]
+        taken = await script_all(self._redis, "late_take", calls)
         return [
             QueuedEvent(id=rows[i].decode(), shard=shard, event=rows[i + 1], taken=rows[i + 2])
+            for shard, rows in enumerate(taken)
             for i in range(0, len(rows), 3)
         ]
 

@@ -12,8 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import case, select
 
+from bot.storage.slices import in_slices
 from bot.storage.sql import tables
-from bot.storage.sql.entries import DrainedEntry, fault_row, parse_activity, parse_entries
+from bot.storage.sql.entries import (
+    DrainedEntry,
+    ParsedActivity,
+    ParsedEntries,
+    fault_row,
+    parse_activity,
+    parse_entries,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,7 +64,11 @@ async def write_drained(
         RowRefusedError: It refuses what a row holds; nothing of the batch was written.
         StoreError: It refused; nothing of the batch was written.
     """
-    parsed, seen = parse_entries(entries), parse_activity(activity)
+    parsed, seen = ParsedEntries(), ParsedActivity()
+    async for some_entries in in_slices(entries):
+        parse_entries(some_entries, parsed)
+    async for some_counters in in_slices(activity):
+        parse_activity(some_counters, seen)
     faults = parsed.faults + seen.faults
     steps = [
         (_once(database, tables.ledger), parsed.ledger),
@@ -72,8 +84,8 @@ async def write_drained(
     if entries or activity:
         async with database.write() as connection:
             for statement, rows in steps:
-                if rows:
-                    await connection.execute(statement, _in_key_order(statement.table, rows))
+                async for some in in_slices(_in_key_order(statement.table, rows)):
+                    await connection.execute(statement, some)
     return len(faults)
 
 

@@ -14,9 +14,8 @@ async def _take(live: Live, number: int = 1, now_ms: int = NOW_MS) -> Taken:
 async def test_a_new_event_is_counted_acknowledged_and_leased_in_one_step(live: Live) -> None:
     taken = await _take(live)
     assert (taken.standing, taken.this_minute) == (Standing.NEW, 1)
-    shard = live.keys.shard("milk")
-    assert await live.late.take(shard, NOW_MS + LEASE_MS - 1, LEASE_MS) == []
-    [queued] = await live.late.take(shard, NOW_MS + LEASE_MS, LEASE_MS)
+    assert await live.late.take(NOW_MS + LEASE_MS - 1, LEASE_MS) == []
+    [queued] = await live.late.take(NOW_MS + LEASE_MS, LEASE_MS)
     assert (queued.id, queued.event, queued.taken) == ("app:ana:1", b"the event", 1)
 
 
@@ -34,11 +33,11 @@ async def test_a_repeat_after_the_event_was_finished_does_not_bring_it_back(live
     assert await live.late.finish("milk", "app:ana:1")
     assert (await _take(live)).standing is Standing.DECIDED
     assert (await _take(live, now_ms=NOW_MS + DAY_MS)).standing is Standing.OLD
-    assert await live.late.take(live.keys.shard("milk"), NOW_MS + 2 * DAY_MS, LEASE_MS) == []
+    assert await live.late.take(NOW_MS + 2 * DAY_MS, LEASE_MS) == []
 
 
 async def test_it_shares_its_memory_with_events_that_come_by_callback(live: Live) -> None:
     ticket = live.ticket(event(number=1))
     assert (await live.inbox.take(ticket, NOW_MS)).standing is Standing.NEW
     assert (await _take(live)).standing is Standing.OPEN
-    assert await live.late.take(live.keys.shard("milk"), NOW_MS + DAY_MS, LEASE_MS) == []
+    assert await live.late.take(NOW_MS + DAY_MS, LEASE_MS) == []
