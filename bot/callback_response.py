@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from email.utils import formatdate
+from functools import lru_cache
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -17,24 +18,10 @@ from aiohttp.http import SERVER_SOFTWARE, HttpVersion11
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b%b"
 
 
-class _HeadEnd:
-    """The headers that every response of one second has, and the end of the head."""
-
-    def __init__(self) -> None:
-        self._second = 0
-        self._bytes = b""
-
-    def now(self) -> bytes:
-        """Return ``Date``, ``Server`` and the empty line."""
-        second = int(time.time())
-        if second != self._second:
-            date = formatdate(second, usegmt=True)
-            self._bytes = f"Date: {date}\r\nServer: {SERVER_SOFTWARE}\r\n\r\n".encode()
-            self._second = second
-        return self._bytes
-
-
-_head_end = _HeadEnd()
+@lru_cache(maxsize=1)
+def _head_end(second: int) -> bytes:
+    """Return what every head of one second ends with: ``Date``, ``Server`` and the empty line."""
+    return f"Date: {formatdate(second, usegmt=True)}\r\nServer: {SERVER_SOFTWARE}\r\n\r\n".encode()
 
 
 class CallbackResponse(web.StreamResponse):
@@ -63,7 +50,7 @@ class CallbackResponse(web.StreamResponse):
             self._instead = web.Response(body=body, content_type=self._media_type)
             return await self._instead.prepare(request)
         writer = request.writer
-        await writer.write(_HEAD % (self._media_type.encode(), len(body), _head_end.now(), body))
+        await writer.write(_HEAD % (self._media_type.encode(), len(body), _head_end(int(time.time())), body))
         await writer.drain()  # returns at once, unless the peer does not read
         return writer
 

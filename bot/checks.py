@@ -73,6 +73,7 @@ def _modules_of(routers: Iterable[Router]) -> list[ModuleType]:
         functions = (
             *(command.handler for command in router.commands),
             *(finder for _, finder in router.finders),
+            *(step.route.handler for step in router.steps),
             *(handler for _, _, handler in router.reports),
         )
         for function in functions:
@@ -103,13 +104,14 @@ def _warnings(config: Config, communities: Communities) -> Iterator[str]:
         yield "channels: there is none, so nobody can talk to the bot"
     for channel in config.channels:
         path = f"channels[{channel.name}]"
-        local = urlsplit(channel.api_base).hostname in _LOOPBACK
+        field = "ws_base" if getattr(channel, "mode", "") == "long_connection" else "api_base"
+        local = urlsplit(getattr(channel, field)).hostname in _LOOPBACK
         if not abilities_of_channel(channel).can_send:
             yield f"{path}.secret is empty: answers that come late or need a second message are not sent"
         if local and not config.sandbox.enabled:
-            yield f"{path}.api_base is this machine, but the sandbox is off: nobody may answer there"
+            yield f"{path}.{field} is this machine, but the sandbox is off: nobody may answer there"
         if not local and config.sandbox.enabled:
-            yield f"{path}.api_base is the vendor's, but the sandbox is on: what is sent leaves this machine"
+            yield f"{path}.{field} is the vendor's, but the sandbox is on: what is sent leaves this machine"
     if config.server.soft_deadline_s >= _PLATFORM_PATIENCE_S:
         yield (
             f"server.soft_deadline_s is {config.server.soft_deadline_s:g}: platforms wait "

@@ -35,6 +35,14 @@ class Communities:
                 return community
         return self._by_channel[channel]
 
+    def of_channel(self, channel: str) -> list[Community]:
+        """Return the communities that the whole channel or a group of it belongs to."""
+        return [
+            community
+            for community in self
+            if channel in community.channels or channel in (name for name, _ in community.groups)
+        ]
+
     def get(self, community_id: str) -> Community | None:
         """Return the community of this id."""
         return self._by_id.get(community_id)

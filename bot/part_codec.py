@@ -43,7 +43,7 @@ def encode_parts(parts: Sequence[Part]) -> str:
     try:
         return orjson.dumps(rows).decode()
     except orjson.JSONEncodeError:
-        return orjson.dumps(_encodable(rows)).decode()
+        return orjson.dumps(encodable(rows)).decode()
 
 
 def _without_defaults(part: Part) -> dict[str, Any]:
@@ -108,11 +108,12 @@ def _pairs(rows: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
     return tuple((first, second) for first, second in rows)
 
 
-def _encodable(value: Any) -> Any:
+def encodable(value: Any) -> Any:
+    """Return what JSON can say of `value`: half of a surrogate pair becomes a question mark."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, dict):
-        return {name: _encodable(item) for name, item in value.items()}
+        return {name: encodable(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_encodable(item) for item in value]
+        return [encodable(item) for item in value]
     return value

@@ -217,7 +217,7 @@ def api_parts(service: Service) -> ApiParts:
         composer=parts.composer,
         started_at_ms=parts.clock.now_ms(),
         app_chats=open_app_chats(service),
-        wake_senders=service.wake_senders,
+        wake_senders=parts.nudges.wake,
     )
 
 

@@ -34,7 +34,6 @@ from bot.logs import EventLog
 from bot.metrics import Metrics
 from bot.model import Community, Event
 from bot.platforms.protocol import Platform, StreamTexts
-from bot.platforms.wecom.aibot_connection import AibotConnection
 from bot.routing.dispatcher import Dispatcher
 from bot.routing.keyword_answer import compile_answer
 from bot.routing.keyword_book import KeywordBook
@@ -82,10 +81,6 @@ class Service:
     deliveries: DeliveryStore
     background: Background
     resources: AsyncExitStack
-
-    def wake_senders(self, community: str) -> None:
-        """Let this process's senders look at once for deliveries of a community: it has just created one."""
-        self.parts.nudges.wake(community)
 
     async def close(self, grace_s: float = 5.0) -> None:
         """Let handlers end, stop the background, write what can be written, and close the stores."""
@@ -248,10 +243,12 @@ def start_background(
         service.resources.enter_context(parts.nudges.listening(sender.wake))
         background.start("send", sender.run)
         blobs = fetch_blob or BlobStore(service.database, parts.clock).get
-        _start_connections(service, session, blobs, rhythm or Rhythm())
+        _start_connections(service, session, decency, blobs, rhythm or Rhythm())
 
 
-def _start_connections(service: Service, http: ClientSession, fetch_blob: FetchBlob, rhythm: Rhythm) -> None:
+def _start_connections(
+    service: Service, http: ClientSession, decency: DecencyGate, fetch_blob: FetchBlob, rhythm: Rhythm
+) -> None:
     """Take part in keeping the long connection of every channel that has one."""
     parts = service.parts
     around = Surroundings(
@@ -262,7 +259,7 @@ def _start_connections(service: Service, http: ClientSession, fetch_blob: FetchB
         clock=parts.clock,
         metrics=parts.metrics,
         nudges=parts.nudges,
-        decency=DecencyGate(parts.stores.decency, parts.communities),
+        decency=decency,
         http=http,
         fetch_blob=fetch_blob,
         rhythm=rhythm,
@@ -305,8 +302,6 @@ def _clients(
 def add_callbacks(app: web.Application, line: Line, platforms: Mapping[str, Platform]) -> None:
     """Serve ``/callback/<channel>`` of every channel; one route each, found without a pattern."""
     for name, platform in platforms.items():
-        if isinstance(platform, AibotConnection):
-            continue  # it has no address
         app.router.add_get(f"/callback/{name}", partial(line.verify, platform))
         app.router.add_post(f"/callback/{name}", partial(line.receive, platform))
     app.router.add_route("*", "/callback/{channel}", partial(_not_served, platforms))
@@ -314,7 +309,7 @@ def add_callbacks(app: web.Application, line: Line, platforms: Mapping[str, Plat
 
 async def _not_served(platforms: Mapping[str, Platform], request: web.Request) -> web.Response:
     name = request.match_info["channel"]
-    if name in platforms and not isinstance(platforms[name], AibotConnection):
+    if name in platforms:
         raise web.HTTPMethodNotAllowed(request.method, ("GET", "POST"))
     return web.Response(status=404, text=f"there is no channel {name!r} in the configuration\n")
 

@@ -24,6 +24,7 @@ from bot.model import Event, Reply
 from bot.order import ChatOrder, Place
 from bot.routing.context import Context
 from bot.routing.router import Route
+from bot.storage.redis.conversations import Change
 from bot.storage.redis.deliveries import Delivery
 from bot.storage.redis.inbox import Decision, Standing, Taken
 
@@ -189,14 +190,9 @@ class Work:
         )
         if not decision.answer:  # it was acknowledged without an answer: all of the reply goes another way
             late = case.divide(reply, inline=False)
-            await self._parts.late.finish(
-                case.ticket.community,
-                case.event.id,
-                self._compose(case, late, reply, now_ms),
-                now_ms,
-                change,
-                showable=_showable(case, late),
-            )
+            whole = self._compose(case, late, reply, now_ms)
+            showable = _showable(case, late)
+            await self._finish_late(case, whole, now_ms, change, showable=showable)
         return decision
 
     def _compose(self, case: Case, division: Division, reply: Reply | None, now_ms: int) -> Delivery | None:
@@ -266,10 +262,23 @@ class Work:
         now_ms = self._parts.clock.now_ms()
         whole = self._compose(case, case.divide(reply, inline=False), reply, now_ms)
         change = self._parts.change(case, reply, now_ms, surely=surely)
-        await self._parts.late.finish(case.ticket.community, case.event.id, whole, now_ms, change)
-        if whole is not None:
-            self._parts.nudges.wake(whole.community)
+        await self._finish_late(case, whole, now_ms, change)
         return Decision(now_ms, b"")
+
+    async def _finish_late(
+        self,
+        case: Case,
+        whole: Delivery | None,
+        now_ms: int,
+        change: Change | None,
+        *,
+        showable: bool = False,
+    ) -> None:
+        """Take an event off the queue with its whole reply as a delivery, and have that sent at once."""
+        community = case.ticket.community
+        await self._parts.late.finish(community, case.event.id, whole, now_ms, change, showable=showable)
+        if whole is not None:
+            self._parts.nudges.wake(community)
 
     async def _watch(
         self, case: Case, taken: Taken, task: asyncio.Task[Decision], place: Place, on_late: OnLate

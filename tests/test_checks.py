@@ -26,6 +26,14 @@ CHANNEL = {
     "token": "token",
     "encoding_aes_key": "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG",
 }
+CONNECTED = {
+    "name": "app",
+    "kind": "wecom_aibot",
+    "mode": "long_connection",
+    "bot_id": "bot0",
+    "secret": "secret",
+    "ws_base": "wss://openws.work.weixin.qq.com",
+}
 COMMUNITY = {"id": "milk", "channels": ["app"], "managers": ["app:ana"]}
 
 
@@ -90,6 +98,20 @@ async def show(ctx):
     assert len(faults) == 4
 
 
+def test_the_texts_of_a_step_of_a_conversation_are_checked_too(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = """
+router = Router("shop")
+
+@router.step("shop.size")
+async def size(ctx):
+    return ctx.say("shop.sold_out")
+"""
+    faults = _faults(_config(), [_module(tmp_path, source, monkeypatch)], catalog)
+    assert any("shop.sold_out: has no text" in fault for fault in faults)
+
+
 def test_all_faults_of_all_kinds_come_at_once(
     catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +141,14 @@ async def again(ctx):
             "channels[app].api_base is this machine, but the sandbox is off",
         ),
         ({"sandbox": {"enabled": True}}, "channels[app].api_base is the vendor's, but the sandbox is on"),
+        (
+            {"channels": [{**CONNECTED, "ws_base": "ws://127.0.0.1:8080"}]},
+            "channels[app].ws_base is this machine, but the sandbox is off",
+        ),
+        (
+            {"channels": [CONNECTED], "sandbox": {"enabled": True}},
+            "channels[app].ws_base is the vendor's, but the sandbox is on",
+        ),
         ({"server": {"soft_deadline_s": 6}}, "server.soft_deadline_s is 6"),
         ({"communities": [{**COMMUNITY, "managers": []}]}, "communities[milk].managers is empty"),
     ],

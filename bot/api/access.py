@@ -14,6 +14,7 @@ from hashlib import sha256
 from aiohttp import web
 
 from bot.api.endpoint import Caller, Role
+from bot.api.parts import ApiParts
 from bot.api.problem import ProblemError
 from bot.clock import Clock
 from bot.model import Community
@@ -130,3 +131,10 @@ def check_exists(community: Community | None, community_id: str) -> Community:
     if community is None:
         raise ProblemError("not_found", f"there is no community {community_id!r}; `communities` lists all")
     return community
+
+
+def communities_of(parts: ApiParts, channel: str, caller: Caller) -> list[str]:
+    """Return the ids of the channel's communities that the caller may see."""
+    return [
+        community.id for community in parts.communities.of_channel(channel) if caller.may_see(community.id)
+    ]

@@ -6,14 +6,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from bot.api.cursors import known_cursor
-from bot.api.endpoint import Call, Caller, Endpoint, Listed, ListQuery, Query, Shown
+from bot.api.access import communities_of
+from bot.api.cursors import position_of
+from bot.api.endpoint import Call, Endpoint, Listed, ListQuery, Query, Shown
 from bot.api.parts import ApiParts
 from bot.api.problem import ProblemError
 from bot.config import Channel
 from bot.delivery.ability_words import sentences
 from bot.delivery.routes import Abilities, Scope
-from bot.storage.sql.pages import decode_cursor, encode_cursor
+from bot.storage.sql.pages import encode_cursor
 
 
 class RateShown(Shown):
@@ -95,9 +96,9 @@ async def list_channels(call: Call[ListQuery, None]) -> ChannelList:
     visible = [
         (channel, communities)
         for channel in parts.config.channels
-        if (communities := _communities_of(parts, channel.name, caller))
+        if (communities := communities_of(parts, channel.name, caller))
     ]
-    first = _position(call.query.cursor)
+    first = position_of(call.query.cursor)
     following = first + call.query.limit
     return ChannelList(
         items=[_shown(parts, *known) for known in visible[first:following]],
@@ -109,26 +110,9 @@ async def get_channel(call: Call[Query, None]) -> ChannelAbilitiesShown:
     """Say what one channel can do and cannot do."""
     name = call.path["channel"]
     for channel in call.parts.config.channels:
-        if channel.name == name and (communities := _communities_of(call.parts, channel.name, call.caller)):
+        if channel.name == name and (communities := communities_of(call.parts, channel.name, call.caller)):
             return _shown(call.parts, channel, communities)
     raise ProblemError("not_found", f"there is no channel {name!r}; `channels` lists all")
-
-
-def _position(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    with known_cursor():
-        (position,) = decode_cursor(cursor, int)
-    return max(0, int(position))
-
-
-def _communities_of(parts: ApiParts, channel: str, caller: Caller) -> list[str]:
-    return [
-        community.id
-        for community in parts.communities
-        if (channel in community.channels or channel in (name for name, _ in community.groups))
-        and caller.may_see(community.id)
-    ]
 
 
 def _shown(parts: ApiParts, channel: Channel, communities: list[str]) -> ChannelAbilitiesShown:

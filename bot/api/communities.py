@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from bot.api.cursors import known_cursor
+from bot.api.cursors import position_of
 from bot.api.endpoint import Call, Endpoint, Listed, ListQuery, Query, Shown
 from bot.api.parts import ApiParts
 from bot.model import Community
-from bot.storage.sql.pages import decode_cursor, encode_cursor
+from bot.storage.sql.pages import encode_cursor
 
 
 class CommunityShown(Shown):
@@ -33,7 +33,7 @@ class CommunityList(Listed[CommunityShown]):
 async def list_communities(call: Call[ListQuery, None]) -> CommunityList:
     """List the communities the token may see."""
     visible = [known for known in call.parts.communities if call.caller.may_see(known.id)]
-    first = _position(call.query.cursor)
+    first = position_of(call.query.cursor)
     following = first + call.query.limit
     return CommunityList(
         items=[_shown(call.parts, community) for community in visible[first:following]],
@@ -44,14 +44,6 @@ async def list_communities(call: Call[ListQuery, None]) -> CommunityList:
 async def get_community(call: Call[Query, None]) -> CommunityShown:
     """Return one community."""
     return _shown(call.parts, call.community)
-
-
-def _position(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    with known_cursor():
-        (position,) = decode_cursor(cursor, int)
-    return max(0, int(position))
 
 
 def _shown(parts: ApiParts, community: Community) -> CommunityShown:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from bot.api.problem import Flaw, invalid
 from bot.errors import RefusedError
+from bot.storage.sql.pages import decode_cursor
 
 
 @contextmanager
@@ -17,3 +18,16 @@ def known_cursor() -> Iterator[None]:
     except RefusedError as error:
         flaw = Flaw(path="cursor", problem=str(error), cure="leave it out for the first page")
         raise invalid([flaw]) from None
+
+
+def position_of(cursor: str | None) -> int:
+    """Return where the next page of a list in memory begins: an index into it, 0 without a cursor.
+
+    Raises:
+        ProblemError: 422, the cursor is not one of ours.
+    """
+    if cursor is None:
+        return 0
+    with known_cursor():
+        (position,) = decode_cursor(cursor, int)
+    return max(0, int(position))

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from bot.api.endpoint import Call, Caller, Endpoint, Query, Shown
+from bot.api.access import communities_of
+from bot.api.endpoint import Call, Endpoint, Query, Shown
 from bot.api.parts import ApiParts
 from bot.api.times import Instant, rfc3339, rfc3339_or_none
 from bot.channels import abilities_of_channel
@@ -97,7 +98,7 @@ async def get_status(call: Call[Query, None]) -> Status:
         channels=[
             await _channel(parts, channel, communities, is_readable=sql.state == "ok")
             for channel in parts.config.channels
-            if (communities := _communities_of(parts, channel.name, call.caller))
+            if (communities := communities_of(parts, channel.name, call.caller))
         ],
     )
 
@@ -161,15 +162,6 @@ async def _sql(parts: ApiParts) -> SqlShown:
 
 
 # ---------------------------------------------------------------- channels
-
-
-def _communities_of(parts: ApiParts, channel: str, caller: Caller) -> list[str]:
-    return [
-        community.id
-        for community in parts.communities
-        if (channel in community.channels or channel in (name for name, _ in community.groups))
-        and caller.may_see(community.id)
-    ]
 
 
 async def _channel(

@@ -8,11 +8,12 @@ Source: WeCom, AI bot, replies in URL mode; long connection.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from bot.errors import PlatformApiError
 from bot.model import CardUpdate, File, Image, Markdown, Part, TemplateCard, Text, Video, Voice
-from bot.platforms.wecom.card_json import card_json
+from bot.platforms.wecom import aibot_bodies
 
 Media = Image | Voice | Video | File
 MEDIA = (Image, Voice, Video, File)
@@ -20,19 +21,11 @@ MEDIA = (Image, Voice, Video, File)
 BAD_PART = 40058  # "parameter invalid": what the platform would say
 
 
-def stream_body(stream_id: str, content: str, *, finish: bool) -> dict[str, Any]:
-    """Return a stream's frame; `content` is the whole text so far and replaces what was shown."""
-    return {
-        "msgtype": "stream",
-        "stream": {"id": stream_id, "finish": finish, "content": content},
-    }
-
-
 def welcome_body(part: Text | Markdown | TemplateCard) -> dict[str, Any]:
     """Return the answer to the opening of a chat."""
     if isinstance(part, TemplateCard):
-        return _card_body(part)
-    return {"msgtype": "text", "text": {"content": part.text}}
+        return _refused_or(aibot_bodies.card_body, part)
+    return aibot_bodies.text_body(part.text)
 
 
 def message_body(part: Part, media_id: str = "") -> dict[str, Any]:
@@ -45,7 +38,7 @@ def message_body(part: Part, media_id: str = "") -> dict[str, Any]:
         case Text() | Markdown():
             return {"msgtype": "markdown", "markdown": {"content": part.text}}
         case TemplateCard():
-            return _card_body(part)
+            return _refused_or(aibot_bodies.card_body, part)
         case Video():
             titles = {"title": part.title, "description": part.description}
             video = {name: text for name, text in titles.items() if text}
@@ -61,20 +54,13 @@ def update_body(update: CardUpdate, clicked_by: str) -> dict[str, Any]:
     Raises:
         PlatformApiError: The card breaks a limit.
     """
-    return {
-        "response_type": "update_template_card",
-        "userids": list(update.user_ids) or [clicked_by],
-        "template_card": _card(update.card),
-    }
+    return _refused_or(aibot_bodies.update_body, update, clicked_by)
 
 
-def _card_body(card: TemplateCard) -> dict[str, Any]:
-    return {"msgtype": "template_card", "template_card": _card(card)}
-
-
-def _card(card: TemplateCard) -> dict[str, Any]:
+def _refused_or(make: Callable[..., dict[str, Any]], *values: object) -> dict[str, Any]:
+    """Return what `make` makes of `values`, or refuse as the platform would."""
     try:
-        return card_json(card)
+        return make(*values)
     except ValueError as error:
         raise refused(str(error)) from None
 

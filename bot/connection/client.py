@@ -31,13 +31,14 @@ from typing import Any
 from bot.answer_ids import answer_id
 from bot.clock import Clock
 from bot.connection.answer_to import AnswerTo, Kind, read_answer_to
-from bot.connection.bodies import MEDIA, message_body, stream_body, update_body, welcome_body
+from bot.connection.bodies import MEDIA, message_body, update_body, welcome_body
 from bot.connection.frames import Command
 from bot.connection.session import KIND, Session
 from bot.connection.uploads import Uploads
 from bot.delivery.client import NotReachedError, Receiver, SendReceipt
 from bot.errors import BotError, PlatformApiError, PlatformUnreachableError
 from bot.model import CardUpdate, Event, Markdown, Part, TemplateCard, Text
+from bot.platforms.wecom.aibot_bodies import stream_body
 from bot.storage.redis.client import RedisClient
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.pacing import PaceStore

@@ -72,7 +72,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What one kind of channel can do, or, where a kind has two ways, one of them.
+    """What one kind of channel can do, or, where a kind has two ways, one of them; unless said, it cannot.
 
     Attributes:
         name: Of the row: the kind as `config.yaml` names it, with the mode or way behind it.
@@ -97,7 +97,8 @@ class Abilities:
         most_articles: Most articles of one news part.
         joins_texts: Whether texts that follow each other go as one message, as far as it is long enough.
         mentions: Whether people can be mentioned so that their phones say so.
-        rates: Limits of sending; we wait rather than go over.
+        rates: Limits of sending; we wait rather than go over. A channel's own `limits` have the scope of the
+            first, per receiver where there is none.
         windows: The acts that open the window of `Route.WINDOW`.
         drops_duplicates_ms: How far back the platform can be asked to drop a message that it has sent to
             the same receiver before; 0 where it cannot.
@@ -108,23 +109,23 @@ class Abilities:
     """
 
     name: str
-    group_sight: Sight
-    direct_messages: str
-    join_events: tuple[str, ...]
-    inviter: str
-    group_reply: bool
-    direct_send: str
-    group_send: str
-    send_later: str
-    human_confirmation: bool
-    deadline_s: float
-    passive_parts: frozenset[str]
-    passive_events: frozenset[str]
     later: Route
     active_parts: frozenset[str]
     text_limit_bytes: int
     markdown_limit_bytes: int
     most_articles: int
+    group_sight: Sight = Sight.NOTHING
+    direct_messages: str = ""
+    join_events: tuple[str, ...] = ()
+    inviter: str = ""
+    group_reply: bool = False
+    direct_send: str = ""
+    group_send: str = ""
+    send_later: str = ""
+    human_confirmation: bool = False
+    deadline_s: float = 0.0
+    passive_parts: frozenset[str] = frozenset()
+    passive_events: frozenset[str] = frozenset()
     card_types: frozenset[str] = _CARD_TYPES
     joins_texts: bool = False
     mentions: bool = False
@@ -142,15 +143,10 @@ _WECOM_CALLS = (Rate(10_000, _MINUTE_MS, Scope.CHANNEL), Rate(150_000, _HOUR_MS,
 
 WECOM_APP = Abilities(
     name="wecom_app",
-    group_sight=Sight.NOTHING,
     direct_messages="employees",
     join_events=("subscribe", "unsubscribe"),  # of the app, not of a group
-    inviter="",
-    group_reply=False,
     direct_send="employees",
-    group_send="",
     send_later="any time",
-    human_confirmation=False,
     deadline_s=5.0,
     passive_parts=_PASSIVE_PARTS | {"card_update"},
     passive_events=frozenset(
@@ -169,18 +165,8 @@ WECOM_APP = Abilities(
 
 WECOM_APP_GROUP = Abilities(
     name="wecom_app group",  # 应用群聊, appchat
-    group_sight=Sight.NOTHING,
-    direct_messages="",
-    join_events=(),
-    inviter="",
-    group_reply=False,
-    direct_send="",
     group_send="groups that the app made itself",
     send_later="any time",
-    human_confirmation=False,
-    deadline_s=0.0,
-    passive_parts=frozenset(),
-    passive_events=frozenset(),
     later=Route.ACTIVE,
     active_parts=frozenset({"text", "markdown", "image", "voice", "video", "file", "news"}),
     text_limit_bytes=2048,
@@ -199,13 +185,7 @@ WECOM_AIBOT = Abilities(
     name="wecom_aibot callback",
     group_sight=Sight.MENTIONS,
     direct_messages="employees",
-    join_events=(),  # only that somebody opens the direct chat
-    inviter="",
     group_reply=True,
-    direct_send="",
-    group_send="",
-    send_later="",  # one answer to a message within the hour, nothing else
-    human_confirmation=False,
     deadline_s=5.0,
     passive_parts=frozenset({"text", "markdown", "template_card", "card_update"}),
     passive_events=frozenset({"enter", "card_click"}),
@@ -223,16 +203,11 @@ WECOM_AIBOT_CONNECTION = Abilities(
     name="wecom_aibot long_connection",
     group_sight=Sight.MENTIONS,
     direct_messages="employees",
-    join_events=(),
-    inviter="",
     group_reply=True,
     direct_send="employees who wrote to it before",
     group_send="groups in which it was mentioned before",
     send_later="to chats it knows",
-    human_confirmation=False,
     deadline_s=5.0,  # of the welcome and of a card's update; an answer has 24 hours
-    passive_parts=frozenset(),  # nothing travels in an HTTP response
-    passive_events=frozenset(),
     later=Route.CONNECTION,
     active_parts=frozenset(
         {"text", "markdown", "image", "voice", "video", "file", "template_card", "card_update"}
@@ -248,18 +223,8 @@ WECOM_AIBOT_CONNECTION = Abilities(
 
 WECOM_ROBOT = Abilities(
     name="wecom_robot",
-    group_sight=Sight.NOTHING,
-    direct_messages="",
-    join_events=(),
-    inviter="",
-    group_reply=False,
-    direct_send="",
     group_send="the one internal group it was added to",
     send_later="any time",
-    human_confirmation=False,
-    deadline_s=0.0,
-    passive_parts=frozenset(),
-    passive_events=frozenset(),
     later=Route.ACTIVE,
     active_parts=frozenset({"text", "markdown", "image", "voice", "file", "news", "template_card"}),
     text_limit_bytes=2048,
@@ -273,15 +238,11 @@ WECOM_ROBOT = Abilities(
 
 WECHAT_OA = Abilities(
     name="wechat_oa",
-    group_sight=Sight.NOTHING,  # there are no groups of any kind
     direct_messages="followers",
     join_events=("subscribe", "unsubscribe"),
     inviter="scene of the QR code",
-    group_reply=False,
     direct_send="followers",
-    group_send="",
     send_later="within 48 h of their last message, at most 5 messages",
-    human_confirmation=False,
     deadline_s=5.0,
     passive_parts=_PASSIVE_PARTS,
     passive_events=frozenset(
@@ -371,7 +332,7 @@ def _without_sends(row: Abilities | None) -> Abilities | None:
 def _limited(row: Abilities | None, limits: Mapping[int, int] | None) -> Abilities | None:
     if row is None or not limits:
         return row
-    own = Scope.CHANNEL if row.name == WECOM_ROBOT.name else Scope.RECEIVER
+    own = row.rates[0].scope if row.rates else Scope.RECEIVER
     kept = tuple(rate for rate in row.rates if rate.scope is not own or rate.per_ms not in limits)
     return replace(row, rates=(*kept, *(Rate(most, per_ms, own) for per_ms, most in limits.items())))
 

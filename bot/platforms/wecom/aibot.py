@@ -15,9 +15,11 @@ import orjson
 
 from bot.errors import SignatureError, UndecodableError
 from bot.model import CardClicked, CardUpdate, Entered, Event, Markdown, Part, TemplateCard, Text
+from bot.part_codec import encodable
 from bot.platforms.crypto import CallbackCipher
 from bot.platforms.protocol import Poll, StreamTexts
 from bot.platforms.query import parse_query, require
+from bot.platforms.wecom.aibot_bodies import card_body, stream_body, text_body, update_body
 from bot.platforms.wecom.aibot_codec import decode
 from bot.platforms.wecom.aibot_media import decrypt_media
 from bot.platforms.wecom.card_json import card_json
@@ -109,16 +111,16 @@ class WecomAibot:
 
     def _answer(self, event: Event, part: Part) -> dict[str, Any]:
         if isinstance(part, CardUpdate):
-            return _update(part, event.user_id)
+            return update_body(part, event.user_id)
         if isinstance(event.content, CardClicked):
             raise ValueError(  # noqa: TRY004 - of its kinds, not of its Python type
                 f"a click on a card is answered by a card_update, not by {part.kind}"
             )
         if isinstance(part, TemplateCard):
-            return {"msgtype": "template_card", "template_card": card_json(part)}
+            return card_body(part)
         if isinstance(event.content, Entered):
-            return {"msgtype": "text", "text": {"content": _content(part)}}
-        return _stream(self._stream_name(event), _content(part), finished=True)
+            return text_body(_content(part))
+        return stream_body(self._stream_name(event), _content(part), finish=True)
 
     def decrypt_media(self, data: bytes, aes_key: str = "") -> bytes:
         """Return the bytes of a picture, file or video fetched from the link in a message.
@@ -168,10 +170,10 @@ class AibotStreams:
             ValueError: A text above 20480 bytes of UTF-8, a card that breaks a limit, or another kind.
         """
         if isinstance(part, TemplateCard):
-            answer = _stream(stream_id, self.texts.done, finished=finished)
-            answer |= {"msgtype": "stream_with_template_card", "template_card": card_json(part)}
+            answer = stream_body(stream_id, self.texts.done, finish=finished)
+            answer |= card_body(part) | {"msgtype": "stream_with_template_card"}
         else:
-            answer = _stream(stream_id, _content(part), finished=finished)
+            answer = stream_body(stream_id, _content(part), finish=finished)
         return seal(self._cipher, answer, at_ms, query)
 
 
@@ -185,7 +187,7 @@ def seal(cipher: CallbackCipher, answer: dict[str, Any], at_ms: int, query: str)
     try:
         plain = orjson.dumps(answer)
     except orjson.JSONEncodeError:
-        plain = orjson.dumps(_encodable(answer))
+        plain = orjson.dumps(encodable(answer))
     encrypted = cipher.encrypt(plain)
     signature = cipher.sign(b"%d" % timestamp_s, nonce.encode(), encrypted)
     return orjson.dumps(
@@ -196,18 +198,6 @@ def seal(cipher: CallbackCipher, answer: dict[str, Any], at_ms: int, query: str)
             "nonce": nonce,
         }
     )
-
-
-def _stream(stream_id: str, content: str, *, finished: bool) -> dict[str, Any]:
-    return {"msgtype": "stream", "stream": {"id": stream_id, "finish": finished, "content": content}}
-
-
-def _update(update: CardUpdate, clicked_by: str) -> dict[str, Any]:
-    return {
-        "response_type": "update_template_card",
-        "userids": list(update.user_ids) or [clicked_by],
-        "template_card": card_json(update.card),
-    }
 
 
 def _content(part: Part) -> str:
@@ -245,14 +235,4 @@ def _object(raw: bytes, what: str) -> dict[str, Any]:
         raise UndecodableError(f"{what} is broken JSON") from None
     if not isinstance(value, dict):
         raise UndecodableError(f"{what} is no JSON object")
-    return value
-
-
-def _encodable(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {name: _encodable(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_encodable(item) for item in value]
     return value
