@@ -18,7 +18,6 @@ from bot.clock import Clock
 from bot.communities import Communities
 from bot.config import Channel, Config, WecomAibotChannel, WecomAppChannel, resolve_communities
 from bot.connection.assemble import Rhythm, Surroundings, assemble
-from bot.connection.uploads import FetchBlob
 from bot.delivery.appchat import AppChats
 from bot.delivery.client import ActiveClient
 from bot.delivery.compose import Composer
@@ -214,13 +213,12 @@ def start_background(
     service: Service,
     *,
     sends: bool = True,
-    fetch_blob: FetchBlob | None = None,
     rhythm: Rhythm | None = None,
 ) -> None:
     """Start what runs beside the answers.
 
     `sends` is off only where a test carries deliveries itself, `rhythm` of long connections is another only
-    where a test has no time. `fetch_blob` stands in for the store of blobs.
+    where a test has no time.
     """
     parts, background = service.parts, service.background
     background.start("drain", service.drain.run)
@@ -242,13 +240,10 @@ def start_background(
         )
         service.resources.enter_context(parts.nudges.listening(sender.wake))
         background.start("send", sender.run)
-        blobs = fetch_blob or BlobStore(service.database, parts.clock).get
-        _start_connections(service, session, decency, blobs, rhythm or Rhythm())
+        _start_connections(service, session, decency, rhythm or Rhythm())
 
 
-def _start_connections(
-    service: Service, http: ClientSession, decency: DecencyGate, fetch_blob: FetchBlob, rhythm: Rhythm
-) -> None:
+def _start_connections(service: Service, http: ClientSession, decency: DecencyGate, rhythm: Rhythm) -> None:
     """Take part in keeping the long connection of every channel that has one."""
     parts = service.parts
     around = Surroundings(
@@ -261,7 +256,7 @@ def _start_connections(
         nudges=parts.nudges,
         decency=decency,
         http=http,
-        fetch_blob=fetch_blob,
+        shelf=_shelf(service),
         rhythm=rhythm,
     )
     for channel in service.config.channels:
@@ -285,18 +280,22 @@ def _clients(
 ) -> dict[str, ActiveClient]:
     """Open the clients of channels; `service` closes them."""
     clock = service.parts.clock
-    shelf = MediaShelf(BlobStore(service.database, clock), MediaIds(service.redis, service.keys))
     clients = open_clients(
         channels,
         session,
         TokenStore(service.redis, service.keys),
         clock,
         AddressUses(service.redis, service.keys),
-        shelf,
+        _shelf(service),
     )
     for client in clients.values():
         service.resources.push_async_callback(client.close)
     return clients
+
+
+def _shelf(service: Service) -> MediaShelf:
+    blobs = BlobStore(service.database, service.parts.clock)
+    return MediaShelf(blobs, MediaIds(service.redis, service.keys))
 
 
 def add_callbacks(app: web.Application, line: Line, platforms: Mapping[str, Platform]) -> None:

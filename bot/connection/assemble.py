@@ -17,12 +17,13 @@ from bot.connection.client import ConnectionClient
 from bot.connection.intake import Intake
 from bot.connection.keeper import Keeper, Patience
 from bot.connection.session import Pulse, Session, open_session
-from bot.connection.uploads import FetchBlob, Uploads, no_blobs
 from bot.delivery.courier import Patience as AttemptPatience
 from bot.delivery.decency import DecencyGate
+from bot.delivery.media import MediaShelf
 from bot.delivery.nudges import Nudges
 from bot.delivery.routes import ChannelAbilities, Scope
 from bot.delivery.sender import Sender
+from bot.delivery.tokens import fingerprint
 from bot.metrics import Metrics
 from bot.model import Event
 from bot.platforms.wecom.aibot_codec import decode
@@ -68,7 +69,7 @@ class Surroundings:
     nudges: Nudges
     decency: DecencyGate
     http: aiohttp.ClientSession
-    fetch_blob: FetchBlob = no_blobs
+    shelf: MediaShelf
     rhythm: Rhythm = field(default_factory=Rhythm)
 
 
@@ -108,8 +109,9 @@ def assemble(channel: WecomAibotChannel, queue: Queue, around: Surroundings) -> 
         around.keys,
         pace,
         around.clock,
-        Uploads(around.redis, around.keys, pace, around.clock, around.fetch_blob, channel=name),
+        around.shelf,
         channel=name,
+        account=fingerprint(channel.kind, channel.ws_base, channel.bot_id, channel.secret.get_secret_value()),
         rates=[(rate.most, rate.per_ms) for rate in row.rates if rate.scope is Scope.RECEIVER],
         session=lambda: keeper.session,
     )

@@ -15,9 +15,6 @@ from bot.errors import PlatformApiError
 from bot.model import CardUpdate, File, Image, Markdown, Part, TemplateCard, Text, Video, Voice
 from bot.platforms.wecom import aibot_bodies
 
-Media = Image | Voice | Video | File
-MEDIA = (Image, Voice, Video, File)
-
 BAD_PART = 40058  # "parameter invalid": what the platform would say
 
 

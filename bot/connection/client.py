@@ -25,23 +25,26 @@ Source: WeCom, AI bot, long connection; 846608 is known from clients of the vend
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from bot.answer_ids import answer_id
 from bot.clock import Clock
+from bot.connection import uploads
 from bot.connection.answer_to import AnswerTo, Kind, read_answer_to
-from bot.connection.bodies import MEDIA, message_body, update_body, welcome_body
+from bot.connection.bodies import message_body, update_body, welcome_body
 from bot.connection.frames import Command
 from bot.connection.session import KIND, Session
-from bot.connection.uploads import Uploads
 from bot.delivery.client import NotReachedError, Receiver, SendReceipt
+from bot.delivery.media import MediaPart, MediaShelf, Uploads
 from bot.errors import BotError, PlatformApiError, PlatformUnreachableError
 from bot.model import CardUpdate, Event, Markdown, Part, TemplateCard, Text
 from bot.platforms.wecom.aibot_bodies import stream_body
 from bot.storage.redis.client import RedisClient
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.pacing import PaceStore
+from bot.storage.sql.blobs import Blob
 
 ANSWER_MS = 24 * 3_600_000
 AT_ONCE_MS = 5_000  # of a welcome and of a card's update
@@ -50,7 +53,7 @@ _MARGIN_MS = 500  # for the way
 _STREAM_MARGIN_MS = 10_000
 BAD_REQ_ID = 846605
 STREAM_OVER = 846608
-NO_SUCH_MEDIUM = 40007
+_TOO_FREQUENT = 45011
 _MOST_REMEMBERED = 10_000
 
 Rates = Sequence[tuple[int, int]]  # at most so many, in so many ms
@@ -67,19 +70,27 @@ class ConnectionClient:
         keys: Keys,
         pace: PaceStore,
         clock: Clock,
-        uploads: Uploads,
+        shelf: MediaShelf,
         *,
         channel: str,
+        account: str,
         rates: Rates,
         session: Callable[[], Session | None],
     ) -> None:
-        """Send for `channel`; `rates` are those of one chat."""
+        """Send for `channel`; `rates` are those of one chat, `account` tells bots and their media apart."""
         self.channel = channel
         self._redis = redis
         self._keys = keys
         self._pace = pace
         self._clock = clock
-        self._uploads = uploads
+        self._uploads = Uploads(
+            shelf,
+            self._upload,
+            platform=KIND,
+            account=f"{channel}:{account}",
+            endpoint=Command.SEND,
+            rules=uploads.RULES,
+        )
         self._rates = rates
         self._session = session
         self._refused = _Lately()  # req_ids the platform does not know any more
@@ -90,20 +101,13 @@ class ConnectionClient:
 
         Raises:
             NotReachedError: The update of a card whose moment has passed.
+            UnsendableError: The platform never takes this part.
             PlatformApiError: Refused.
             PlatformUnreachableError: Not connected, or no acknowledgement; a stream is then sent again under
                 its own name.
             StoreUnavailableError: A store is away; nothing was sent.
         """
         session = self._connected()
-        try:
-            return await self._send(session, receiver, part)
-        except PlatformApiError as error:
-            if error.errcode == NO_SUCH_MEDIUM and isinstance(part, MEDIA):
-                await self._uploads.forget(part)
-            raise
-
-    async def _send(self, session: Session, receiver: Receiver, part: Part) -> SendReceipt:
         answer_to = read_answer_to(receiver.answer_to)
         if answer_to is None or receiver.part_number or answer_to.req_id in self._refused:
             answer_to = None
@@ -120,12 +124,9 @@ class ConnectionClient:
                     body = stream_body(stream_id, part.text, finish=True)
                     return await self._finish_stream(session, body, answer_to)
             elif self._age_ms(answer_to) < ANSWER_MS - _STREAM_MARGIN_MS:
-                body = await self._message(session, part)
-                return await self._answer(session, Command.RESPOND, body, answer_to)
-        chat_id, chat_type = (receiver.group_id, 2) if receiver.group_id else (receiver.user_id, 1)
-        body = {"chatid": chat_id, "chat_type": chat_type, **await self._message(session, part)}
-        await session.request(Command.SEND, body)
-        return SendReceipt("")
+                answer = partial(self._answer, session, Command.RESPOND, answer_to=answer_to)
+                return await self._with_media(part, answer)
+        return await self._with_media(part, partial(self._say, session, receiver))
 
     async def show_waiting(self, event: Event, text: str) -> bool:
         """Begin the stream that will answer a message whose handler is late; whether it was begun.
@@ -191,9 +192,26 @@ class ConnectionClient:
             raise
         return SendReceipt("")
 
-    async def _message(self, session: Session, part: Part) -> dict[str, Any]:
-        media_id = await self._uploads.media_id(session, part) if isinstance(part, MEDIA) else ""
-        return message_body(part, media_id)
+    async def _say(self, session: Session, receiver: Receiver, body: dict[str, Any]) -> SendReceipt:
+        chat_id, chat_type = (receiver.group_id, 2) if receiver.group_id else (receiver.user_id, 1)
+        await session.request(Command.SEND, {"chatid": chat_id, "chat_type": chat_type, **body})
+        return SendReceipt("")
+
+    async def _with_media(
+        self, part: Part, send: Callable[[dict[str, Any]], Awaitable[SendReceipt]]
+    ) -> SendReceipt:
+        """Send a part as a message, after its bytes where it has any."""
+        if isinstance(part, MediaPart):
+            return await self._uploads.send(part, lambda media_id: send(message_body(part, media_id)))
+        return await send(message_body(part))
+
+    async def _upload(self, kind: str, blob: Blob, file_name: str) -> dict[str, Any]:
+        leave = await self._pace.ask(f"{self.channel}:upload", self._clock.now_ms(), uploads.RATES)
+        if leave.wait_until_ms:
+            raise PlatformApiError(
+                platform=KIND, endpoint=Command.UPLOAD_INIT, errcode=_TOO_FREQUENT, errmsg="enough for now"
+            )
+        return await uploads.upload(self._connected(), kind, blob.content, file_name)
 
     async def _may_finish(self, stream_id: str, answer_to: AnswerTo) -> bool:
         """Whether the stream that answers a message is still open, or may still be begun."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -49,7 +50,11 @@ class UnsendableError(NotReachedError):
 
 
 class Uploads:
-    """The uploads of one account."""
+    """The uploads of one account.
+
+    One goes on when the part that asked for it has run out of time: the next attempt finds it further on, or
+    done. Parts with the same bytes wait for the same upload.
+    """
 
     def __init__(
         self,
@@ -72,6 +77,7 @@ class Uploads:
         self._account = account
         self._endpoint = endpoint
         self._rules = rules
+        self._under_way: dict[tuple[str, str], asyncio.Task[str]] = {}
 
     async def send(self, part: MediaPart, send: Callable[[str], Awaitable[Sent]]) -> Sent:
         """Send a part with its media id; one that the platform has forgotten is made anew, once.
@@ -96,6 +102,13 @@ class Uploads:
                     raise
             await shelf.media_ids.forget(self._account, part.kind, part.blob)
         return await send(await self._uploaded(shelf, part))
+
+    async def close(self) -> None:
+        """Give up what is being uploaded."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def blob(self, part: MediaPart) -> Blob:
         """Return the bytes of a part that the platform takes.
@@ -123,6 +136,21 @@ class Uploads:
         return UnsendableError(platform=self._platform, endpoint=self._endpoint, kind=kind, problem=problem)
 
     async def _uploaded(self, shelf: MediaShelf, part: MediaPart) -> str:
+        bytes_of = (part.kind, part.blob)
+        task = self._under_way.get(bytes_of)
+        if task is None:
+            task = asyncio.create_task(self._put_on(shelf, part), name=f"upload {part.blob[:8]}")
+            self._under_way[bytes_of] = task
+            task.add_done_callback(lambda done: self._ended(bytes_of, done))
+        return await asyncio.shield(task)
+
+    def _ended(self, bytes_of: tuple[str, str], task: asyncio.Task[str]) -> None:
+        del self._under_way[bytes_of]
+        if not task.cancelled():
+            task.exception()  # whoever asked may have gone
+
+    async def _put_on(self, shelf: MediaShelf, part: MediaPart) -> str:
+        """Upload a part's bytes and remember the media id."""
         blob = await self.blob(part)
         answer = await self._upload(part.kind, blob, _name_of(part, blob))
         media_id = answer.get("media_id")

@@ -103,7 +103,8 @@ class WechatClient:
         )
 
     async def close(self) -> None:
-        """Give up a token that is being fetched."""
+        """Give up what is being uploaded, and a token that is being fetched."""
+        await self._uploads.close()
         await self._api.close()
 
 

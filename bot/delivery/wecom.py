@@ -122,7 +122,8 @@ class WecomClient:
         )
 
     async def close(self) -> None:
-        """Give up a token that is being fetched."""
+        """Give up what is being uploaded, and a token that is being fetched."""
+        await self._uploads.close()
         await self._api.close()
 
 

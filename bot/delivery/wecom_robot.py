@@ -78,7 +78,8 @@ class WecomRobotClient:
         return SendReceipt("")
 
     async def close(self) -> None:
-        """Nothing runs beside."""
+        """Give up what is being uploaded."""
+        await self._uploads.close()
 
     def _body(self, part: Part) -> dict[str, Any]:
         if isinstance(part, TemplateCard) and part.card_type not in WECOM_ROBOT.card_types:

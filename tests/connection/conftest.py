@@ -16,7 +16,6 @@ from bot.config import Config
 from bot.connection.assemble import Rhythm
 from bot.connection.keeper import Patience
 from bot.connection.session import Pulse
-from bot.connection.uploads import FetchBlob
 from bot.delivery.courier import Patience as AttemptPatience
 from bot.model import CardClicked, CardUpdate, Entered, Reply, TemplateCard, Text
 from bot.routing.context import Context
@@ -154,16 +153,14 @@ async def start(stores: Stores, platform: AibotPlatform) -> AsyncIterator[Start]
     """Start one more process on the shared stores."""
     async with AsyncExitStack() as stack:
 
-        async def start(
-            *, rhythm: Rhythm = QUICK, fetch_blob: FetchBlob | None = None, **channel: Any
-        ) -> Process:
+        async def start(*, rhythm: Rhythm = QUICK, **channel: Any) -> Process:
             gates = Gates()
             service = await open_service(
                 config(platform.ws_base, **channel), [router_of(gates)], load_catalog(), SystemClock(),
                 redis_url=stores.redis_url, database_url=stores.database_url,
             )  # fmt: skip
             stack.push_async_callback(service.close, 0.5)
-            start_background(service, rhythm=rhythm, fetch_blob=fetch_blob)
+            start_background(service, rhythm=rhythm)
             return Process(service, gates)
 
         yield start

@@ -16,7 +16,7 @@ from bot.storage.redis.inbox import Inbox, Taken
 from bot.storage.redis.leases import ConnectionState
 from tests.connection.conftest import CHANNEL, QUICK, Start
 from tests.connection.platform import SECRET, AibotPlatform
-from tests.connection.test_talk import StoredBlob, delivery, until_counted
+from tests.connection.test_talk import delivery, kept, until_counted
 
 KICK_S = QUICK.patience.kick_s[0]
 
@@ -209,15 +209,15 @@ async def test_a_stream_that_is_over_when_its_answer_is_sent_again_has_the_answe
 async def test_a_file_that_the_platform_has_lost_is_uploaded_again(
     start: Start, platform: AibotPlatform
 ) -> None:
-    async def fetch(_: str) -> StoredBlob:
-        return StoredBlob(b"bytes", "a.txt")
-
-    platform.faults.errcodes["aibot_send_msg"] = [40007]
-    process = await start(fetch_blob=fetch)
+    process = await start()
+    digest = await kept(process, b"bytes", "a.txt")
     await platform.connected()
     now_ms = process.service.parts.clock.now_ms()
-    await process.service.deliveries.create(delivery("d1", File(blob="b1")), now_ms)
-    assert await platform.shown("ana") == [list(platform.uploads)[-1]]
+    await process.service.deliveries.create(delivery("d1", File(blob=digest)), now_ms)
+    await platform.shown("ana")
+    platform.faults.errcodes["aibot_send_msg"] = [40007]
+    await process.service.deliveries.create(delivery("d2", File(blob=digest)), now_ms)
+    assert await platform.shown("ana", 2) == list(platform.uploads)
     assert len(platform.uploads) == 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 
 import pytest
@@ -65,6 +66,25 @@ async def test_an_account_uploads_too_and_each_account_for_itself(
     await process.app.send(ANA, Image(blob=digest))
 
     assert [message.body["media_id"] for message in vendor.received] == ["MEDIA-0", "MEDIA-1"]
+
+
+async def test_an_upload_outlives_the_attempt_that_began_it_and_serves_all_who_wait(
+    process: Process, vendor: FakeVendor
+) -> None:
+    vendor.hold_uploads = asyncio.Event()
+    picture = Image(blob=await process.blobs.put(b"\x89PNG bytes", "image/png"))
+    first = asyncio.create_task(process.app.send(ANA, picture))
+    await vendor.upload_begun.wait()
+    first.cancel()  # it has run out of time
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    others = [asyncio.create_task(process.app.send(Receiver(name), picture)) for name in ("ana", "bo")]
+    vendor.hold_uploads.set()
+    await asyncio.gather(*others)
+
+    assert sorted(message.user_id for message in vendor.received) == ["ana", "bo"]
+    assert {message.body["media_id"] for message in vendor.received} == {"MEDIA-0"}
+    assert vendor.calls["upload"] == 1
 
 
 async def test_a_token_refused_by_an_upload_is_replaced_once(process: Process, vendor: FakeVendor) -> None:

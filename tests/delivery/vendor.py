@@ -101,6 +101,8 @@ class FakeVendor:
         self.no_stable_token: web.Response | None = None
         self.hold: asyncio.Event | None = None  # sends of hold_text wait for it after they were accepted
         self.hold_text = ""
+        self.hold_uploads: asyncio.Event | None = None
+        self.upload_begun = asyncio.Event()
         self.answer_delay_s = 0.0  # between accepting a send and answering it
         self.held = asyncio.Event()
         self.killed = asyncio.Event()  # whoever sends is to die now
@@ -275,6 +277,9 @@ class FakeVendor:
 
     async def _upload(self, request: web.Request) -> web.StreamResponse:
         self.calls["upload"] += 1
+        self.upload_begun.set()
+        if self.hold_uploads is not None:
+            await self.hold_uploads.wait()
         key = request.query.get("key", "")
         refusal = self._refused_key(key) if "webhook" in request.path else self._refused_token(request)
         if refusal is not None:
