@@ -29,7 +29,7 @@ def configure_logs(level: str, stream: int = 2) -> None:
     `level` is debug, info, warning or error. Logs of libraries (asyncio, aiohttp) come the same way.
     """
     number = _LEVELS[level]
-    out = os.fdopen(os.dup(stream), "ab", buffering=0)
+    out = os.fdopen(stream, "ab", buffering=0, closefd=False)  # ours to write to, not to close
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

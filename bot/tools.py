@@ -103,6 +103,7 @@ def run_doctor_here(config: Config, *, as_json: bool, echo: Echo) -> int:
         database_url=database_url(config),
         own_address=_own_address(config) if config.server.port else "",
     )
+    configure_logs("error")  # what is wrong is among the findings
     return run_doctor(config, places, as_json=as_json, echo=echo)
 
 

@@ -20,7 +20,6 @@ from bot.doctor.handshake import is_called_back, shake_hands
 from bot.doctor.probe import Prober
 from bot.doctor.stores import examine_deliveries, examine_redis, examine_sql
 from bot.errors import StoreError
-from bot.logs import configure_logs
 from bot.storage.redis.client import RedisClient, connect
 from bot.storage.redis.embedded import open_store
 from bot.storage.redis.keys import Keys
@@ -48,7 +47,6 @@ def run_doctor(
     Works with the server running or stopped. `places.redis_url` is empty for the embedded store, which is the
     running server's, or is started for the time.
     """
-    configure_logs("error")
     with ExitStack() as stack:
         try:
             redis_url = places.redis_url
