@@ -14,7 +14,8 @@
 --          {'probed', instant, 0, reason}   another finds out at present, until that instant at the latest
 --          {'full', instant, 0, ''}         a rate is used up; it lets this send through from that instant on
 -- In any length of time a rate lets through at most `most`: a bucket counts until the whole of it is older than the
--- length, so at most one bucket's part of the rate stays unused.
+-- length, so at most one bucket's part of the rate stays unused. Where clocks differ, the one furthest ahead rules:
+-- a process behind it sends into the newest bucket, never into one whose length is already forgotten.
 -- dies here / comes twice: a repeat takes another send, and gets the same guard; a probe that dies is followed by another
 -- when its time is over.
 local now = tonumber(ARGV[1])
@@ -35,6 +36,7 @@ for index = 5, #ARGV, 5 do
     local width = math.ceil(length / parts)
     local present, sum, counts, old = math.floor(now / width), 0, {}, {}
     local known = redis.call('HGETALL', key)
+    for field = 1, #known, 2 do present = math.max(present, tonumber(known[field])) end
     for field = 1, #known, 2 do
       local number, count = tonumber(known[field]), tonumber(known[field + 1])
       if number < present - parts then
