@@ -34,6 +34,7 @@ from bot.model import Event, Text, Unknown
 from bot.platforms.protocol import Platform, Poll
 from bot.polling import Polling
 from bot.storage.redis.inbox import Decision, Standing, Taken
+from bot.storage.redis.rounds import listens
 from bot.work import OnLate, Work
 
 _log = structlog.get_logger("huoqun")
@@ -197,7 +198,8 @@ class Line:
         if taken.standing is Standing.NEW:
             if type(case.event.content) is Unknown:
                 self._parts.metrics.unknown_type(case.event.channel)
-            if known and not taken.conversation and self._parts.stores.inbox.within_rate(taken):
+            waits = taken.conversation or listens(taken.rounds)
+            if known and not waits and self._parts.stores.inbox.within_rate(taken):
                 word = "nobody" if case.route.constant is None else "answered"
                 return Outcome(Decision(case.now_ms, known), case.route.name, word)
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from bot.catalog import Catalog
@@ -17,6 +17,8 @@ from bot.logs import EventLog
 from bot.metrics import Metrics
 from bot.model import CardClicked, CardUpdate, Event, Part, Reply, Turn
 from bot.platforms.protocol import Platform
+from bot.rounds.desk import Desk
+from bot.rounds.life import RoundLife
 from bot.routing.context import Context, Question
 from bot.routing.dispatcher import Dispatcher
 from bot.routing.keyword_book import KeywordBook
@@ -25,13 +27,15 @@ from bot.routing.stores import Stores
 from bot.storage.redis.conversations import Change, Conversation, begins, make_change, read_conversation
 from bot.storage.redis.inbox import Decision, Taken, Ticket
 from bot.storage.redis.late import LateQueue
+from bot.storage.redis.rounds import listens, read_open
 
 
 class Case(NamedTuple):
     """One delivery of an event: where it belongs, who answers it, and what its channel can do there.
 
     `conversation` is what the bot talks about with its member here, `seen` the beginning of the record of
-    that, or of one that counts no more; empty for none.
+    that, or of one that counts no more; empty for none. `rounds` are the open rounds of the chat, as
+    `bot.storage.redis.inbox.Taken` has them.
     """
 
     platform: Platform
@@ -42,6 +46,7 @@ class Case(NamedTuple):
     row: Abilities
     conversation: Conversation | None = None
     seen: str = ""
+    rounds: bytes = b""
 
     @property
     def event(self) -> Event:
@@ -99,9 +104,10 @@ class Parts:
     clock: Clock
     metrics: Metrics
     event_log: EventLog
+    life: RoundLife
     soft_deadline_s: float
     max_body_bytes: int
-    nudges: Nudges = field(default_factory=Nudges)
+    nudges: Nudges
 
     def case(self, platform: Platform, event: Event, now_ms: int) -> Case:
         """Say where an event belongs and who answers it; asks no state, the same for every delivery."""
@@ -113,6 +119,28 @@ class Parts:
         row = self.abilities[event.channel].row(event.group_id)
         assert row is not None, "a channel that hears a chat has a row for it"
         return Case(platform, question, self.dispatcher.route(question), ticket, now_ms, row)
+
+    def situate(self, case: Case, record: bytes, rounds: bytes) -> Case:
+        """Return the case in its chat: in the conversation of its member and among the open rounds there.
+
+        What a member says in a conversation belongs to that; else a round may listen to it.
+        """
+        if record or case.seen:
+            case = self.converse(case, record)
+        case = case._replace(rounds=rounds)
+        return self._heard(case) if case.conversation is None and listens(rounds) else case
+
+    def _heard(self, case: Case) -> Case:
+        """Return the case with the handler of the round that listens to its text, unless it is a command."""
+        question = case.question
+        route = self.dispatcher.route(question)
+        if route.word or not question.text:
+            return case._replace(route=route)
+        for found in read_open(case.rounds):
+            if found.word in {"*", question.text}:
+                route = self.dispatcher.route_heard(found.game) or route
+                break
+        return case._replace(route=route)
 
     def converse(self, case: Case, record: bytes) -> Case:
         """Return the case in the conversation of its member, as its record says; who answers may change.
@@ -151,6 +179,15 @@ class Parts:
             taken=taken,
             now_ms=case.now_ms,
             stores=self.stores,
+            rounds=Desk(
+                life=self.life,
+                community=question.community,
+                calendar=question.calendar,
+                ticket=case.ticket,
+                standing=taken.standing,
+                now_ms=case.now_ms,
+                open_rounds=read_open(case.rounds),
+            ),
             catalog=self.catalog,
             keywords=question.keywords,
             commands=self.dispatcher.commands,

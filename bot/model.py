@@ -10,8 +10,10 @@ frozen dataclass and made in a third of the time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import time
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -574,6 +576,31 @@ class Reply:
         return cls((Text(text, mentions),))
 
 
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """Something to be said to a group or a person because of what was asked there before.
+
+    Attributes:
+        name: Unique within the community: the same one twice has one effect.
+        community: Community id.
+        cause: What it follows, such as ``round:<id>``.
+        channel: The channel to send through.
+        parts: What to say.
+        user_id: The person; empty for a group.
+        group_id: The chat group; empty for a person.
+        answer_to: What the platform gave to answer with (`bot.model.Event.answer_to`), a secret, or empty.
+    """
+
+    name: str
+    community: str
+    cause: str
+    channel: str
+    parts: tuple[Part, ...] = field(repr=False)
+    user_id: str = ""
+    group_id: str = ""
+    answer_to: str = field(default="", repr=False)
+
+
 # ---------------------------------------------------------------- where it belongs
 
 
@@ -594,6 +621,29 @@ class CheckInRules:
     make_up_cost: int = 50
     make_up_days_back: int = 7
     make_up_per_month: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class GameRules:
+    """What games a community plays, and what they may cost.
+
+    Attributes:
+        budget_per_day: Points its rounds may give away per community-day, those paid by members not counted.
+        stakes: Whether members may put in points of their own.
+        staked_per_day: Points a member may put in per community-day, over all games; 0 is no limit.
+        from_members: Whether members who are no managers may send red packets, from their own points.
+        off: Games that are not played at all.
+        off_in: (channel, group id) of groups in which nothing is played.
+        own: Game → its terms where they differ from `content/games.yaml`.
+    """
+
+    budget_per_day: int = 100_000
+    stakes: bool = False
+    staked_per_day: int = 500
+    from_members: bool = False
+    off: frozenset[str] = frozenset()
+    off_in: frozenset[tuple[str, str]] = frozenset()
+    own: Mapping[str, Mapping[str, object]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -638,6 +688,7 @@ class Community:
     language: str = "zh-CN"
     check_in: CheckInRules = field(default_factory=CheckInRules)
     decency: DecencyRules = field(default_factory=DecencyRules)
+    games: GameRules = field(default_factory=GameRules)
     welcome: WelcomeTexts = field(default_factory=WelcomeTexts)
 
 

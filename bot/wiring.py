@@ -24,6 +24,7 @@ from bot.delivery.compose import Composer
 from bot.delivery.decency import DecencyGate
 from bot.delivery.http import open_session
 from bot.delivery.media import MediaShelf
+from bot.delivery.nudges import Nudges
 from bot.delivery.sender import Sender
 from bot.delivery.wecom import WecomClient
 from bot.errors import ConfigError, Fault, RefusedError
@@ -33,10 +34,14 @@ from bot.logs import EventLog
 from bot.metrics import Metrics
 from bot.model import Community, Event
 from bot.platforms.protocol import Platform, StreamTexts
+from bot.rounds.life import RoundLife
+from bot.rounds.sweep import RoundSweeper
+from bot.rounds.terms import TermsBook, check_terms, load_terms
 from bot.routing.dispatcher import Dispatcher
 from bot.routing.keyword_answer import compile_answer
 from bot.routing.keyword_book import KeywordBook
 from bot.routing.middleware import answer_errors, choose_language, know_role, limit_rate, name_in_group
+from bot.routing.names import display_member
 from bot.routing.normalise import Normaliser
 from bot.routing.router import Router
 from bot.routing.stores import Stores
@@ -54,6 +59,7 @@ from bot.storage.redis.media_ids import MediaIds
 from bot.storage.redis.members import Members
 from bot.storage.redis.pacing import PaceStore
 from bot.storage.redis.points import Points
+from bot.storage.redis.rounds import Rounds
 from bot.storage.redis.streams import AddressUses, Streams, stream_id
 from bot.storage.redis.tokens import TokenStore
 from bot.storage.sql.blobs import BlobStore
@@ -132,19 +138,36 @@ def _join(
     abilities = abilities_of(config.channels)
     normaliser = Normaliser()
     stores = _open_stores(config, redis, keys, database, drain, clock)
+    dispatcher = Dispatcher(routers, MIDDLEWARES, normaliser)
+    composer, nudges = Composer(abilities), Nudges()
+    life = RoundLife(
+        stores.rounds,
+        stores.members,
+        dispatcher.games,
+        _terms(communities, dispatcher),
+        communities,
+        composer.follow_up,
+        nudges.wake,
+        catalog,
+        clock,
+        normalise=normaliser.normalise,
+        call=display_member,
+    )
     parts = Parts(
         platforms=open_platforms(config.channels, partial(_voice, communities, keys, catalog)),
         abilities=abilities,
         communities=communities,
-        dispatcher=Dispatcher(routers, MIDDLEWARES, normaliser),
+        dispatcher=dispatcher,
         keywords=KeywordBook(stores.keyword_rules, communities, normaliser),
         stores=stores,
         late=LateQueue(redis, keys),
-        composer=Composer(abilities),
+        composer=composer,
         catalog=catalog,
         clock=clock,
         metrics=metrics,
         event_log=EventLog(clock, enabled=config.server.log_level in {"debug", "info"}),
+        life=life,
+        nudges=nudges,
         soft_deadline_s=config.server.soft_deadline_s,
         max_body_bytes=config.server.max_body_bytes,
     )
@@ -186,11 +209,19 @@ def _open_stores(
         keyword_gate=KeywordGate(redis, keys, event_memory_ms=memory_ms),
         streams=Streams(redis, keys, memory_ms=memory_ms),
         decency=DecencyStore(redis, keys, event_memory_ms=memory_ms),
+        rounds=Rounds(redis, keys, memory_ms=memory_ms),
         drain=drain,
         ledger=LedgerHistory(database),
         member_history=MemberHistory(database),
         keyword_rules=KeywordRuleStore(database, clock),
     )
+
+
+def _terms(communities: Communities, dispatcher: Dispatcher) -> TermsBook:
+    """Return how each game is played; refuse what no game knows or takes (`ConfigError`)."""
+    terms = load_terms()
+    check_terms(terms, communities, dispatcher.games)
+    return terms
 
 
 def _voice(communities: Communities, keys: Keys, catalog: Catalog, channel: str) -> StreamVoice:
@@ -223,6 +254,7 @@ def start_background(
     parts, background = service.parts, service.background
     background.start("drain", service.drain.run)
     background.start("keywords", parts.keywords.run)
+    background.start("rounds", RoundSweeper(parts.life, parts.communities, parts.clock).run)
     background.start("late", LateWorker(service.line.work, parts.late, parts.clock).run)
     if sends:
         session = open_session()

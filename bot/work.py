@@ -26,7 +26,7 @@ from bot.routing.context import Context
 from bot.routing.router import Route
 from bot.storage.redis.conversations import Change
 from bot.storage.redis.deliveries import Delivery
-from bot.storage.redis.inbox import Decision, Standing, Taken
+from bot.storage.redis.inbox import Decision, Standing, Taken, place_of
 
 _log = structlog.get_logger("huoqun")
 
@@ -81,8 +81,8 @@ class Work:
         """
         event, loop = case.event, asyncio.get_running_loop()
         running = self._running.get(event.id)
-        if taken.conversation:
-            case = self._parts.converse(case, taken.conversation)
+        if taken.conversation or taken.rounds:
+            case = self._parts.situate(case, taken.conversation or b"", taken.rounds)
         if running is None:
             place = self._order.enter(f"{event.channel}:{event.group_id or event.user_id}")
             task = loop.create_task(self._handle(case, taken, place), name=f"handle {event.id}")
@@ -146,9 +146,14 @@ class Work:
             place.leave()
 
     async def _look(self, case: Case) -> Case:
-        """Return the case in the conversation of its member as it is now."""
-        record = await self._parts.stores.conversations.read(case.ticket)
-        return self._parts.converse(case, record) if record or case.seen else case
+        """Return the case in the conversation of its member, and among the rounds, as they are now."""
+        stores, ticket = self._parts.stores, case.ticket
+        record, rounds = await asyncio.gather(
+            stores.conversations.read(ticket),
+            stores.rounds.open_in(ticket.community, place_of(ticket.event)),
+        )
+        known = record or rounds or case.seen or case.rounds
+        return self._parts.situate(case, record, rounds) if known else case
 
     async def _reply(self, case: Case, taken: Taken) -> Reply | None:
         context = self._parts.context(case, taken)
@@ -225,8 +230,8 @@ class Work:
         except BaseException:
             place.leave()
             raise
-        if taken.conversation:
-            case = self._parts.converse(case, taken.conversation)
+        if taken.conversation or taken.rounds:
+            case = self._parts.situate(case, taken.conversation or b"", taken.rounds)
         if taken.standing is Standing.NEW:
             task = self._start_queued(case, taken, place)
             if event.is_message:

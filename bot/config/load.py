@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from bot.config.checks import check_whole
 from bot.config.faults import model_findings, to_faults
-from bot.config.models import CheckIn, CommunitySection, Config, Decency
+from bot.config.models import CheckIn, CommunitySection, Config, Decency, Games
 from bot.config.values import OutsideValues, with_marked_references
 from bot.errors import ConfigError, Fault
-from bot.model import CheckInRules, Community, DecencyRules, WelcomeTexts
+from bot.model import CheckInRules, Community, DecencyRules, GameRules, WelcomeTexts
 from bot.yaml_tree import Document, Finding, KeyPath, read_yaml
 
 
@@ -84,6 +84,7 @@ def _resolved(section: CommunitySection, config: Config) -> Community:
         language=section.language or config.locale.language,
         check_in=_rules(section.check_in or config.check_in),
         decency=_decency(section.decency or config.decency),
+        games=_games(section.games or config.games),
         welcome=WelcomeTexts(first=section.welcome.first, returning=section.welcome.returning),
     )
 
@@ -103,4 +104,16 @@ def _decency(decency: Decency) -> DecencyRules:
         quiet_hours=decency.quiet_hours,
         member_per_day=decency.member_per_day,
         group_per_day=decency.group_per_day,
+    )
+
+
+def _games(games: Games) -> GameRules:
+    return GameRules(
+        budget_per_day=games.budget_per_day,
+        stakes=games.stakes,
+        staked_per_day=games.staked_per_day,
+        from_members=games.from_members,
+        off=frozenset(games.off),
+        off_in=frozenset((group.channel, group.chat_id) for group in games.off_in),
+        own={name: terms.model_dump(exclude_none=True) for name, terms in games.own.items()},
     )

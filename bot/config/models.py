@@ -24,6 +24,7 @@ from pydantic import (
     InstanceOf,
     PlainSerializer,
     SecretStr,
+    Strict,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -495,11 +496,35 @@ class Decency(Section):
     group_per_day: Annotated[int, Field(ge=0, le=10_000)] = 10
 
 
-class Welcome(Section):
-    """A community's own greetings; empty means the default texts."""
+GameName = Annotated[
+    str, _matching(r"[a-z][a-z0-9_]{0,39}", "must be the name of a game", "such as red_packet")
+]
 
-    first: str = ""
-    returning: str = ""
+
+def _read_setting(value: object) -> object:
+    """Return a scalar of the file as what it looks like: every one of them arrives as text."""
+    if isinstance(value, str) and value in {"true", "false"}:
+        return value == "true"
+    if isinstance(value, str) and re.fullmatch(r"0|-?[1-9][0-9]{0,15}", value):
+        return int(value)
+    return value
+
+
+GameSetting = Annotated[
+    Annotated[bool, Strict()] | Annotated[int, Strict()] | str | tuple[int, ...],
+    BeforeValidator(_read_setting),
+]
+
+
+class GameTerms(Section):
+    """How one game is played; what is not given stays as it is. `settings` are the game's own."""
+
+    life_s: Annotated[int, Field(ge=10, le=30 * 86_400)] | None = None
+    most_open: Annotated[int, Field(ge=1, le=50)] | None = None
+    cool_down_s: Annotated[int, Field(ge=0, le=7 * 86_400)] | None = None
+    plays_per_day: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    won_per_day: Points | None = None
+    settings: Mapping[str, GameSetting] = {}
 
 
 class GroupRef(Section):
@@ -507,6 +532,25 @@ class GroupRef(Section):
 
     channel: ChannelName
     chat_id: AccountId
+
+
+class Games(Section):
+    """What games a community plays, and what they may cost; see `bot.model.GameRules`."""
+
+    budget_per_day: Points = 100_000
+    stakes: bool = False
+    staked_per_day: Points = 500
+    from_members: bool = False
+    off: tuple[GameName, ...] = ()
+    off_in: tuple[GroupRef, ...] = ()
+    own: Mapping[GameName, GameTerms] = {}
+
+
+class Welcome(Section):
+    """A community's own greetings; empty means the default texts."""
+
+    first: str = ""
+    returning: str = ""
 
 
 class CommunitySection(Section):
@@ -526,6 +570,7 @@ class CommunitySection(Section):
     staff: tuple[MemberId, ...] = ()
     check_in: CheckIn | None = None
     decency: Decency | None = None
+    games: Games | None = None
     welcome: Welcome = Welcome()
 
 
@@ -543,6 +588,7 @@ class Config(Section):
     sandbox: Sandbox = Sandbox()
     check_in: CheckIn = CheckIn()
     decency: Decency = Decency()
+    games: Games = Games()
     channels: tuple[Annotated[Channel, Field(discriminator="kind")], ...] = ()
     communities: tuple[CommunitySection, ...] = ()
     plugins: tuple[ModuleName, ...] = ()

@@ -10,7 +10,7 @@ from bot.answer_ids import answer_id
 from bot.delivery.fit import fit_parts
 from bot.delivery.routes import ChannelAbilities
 from bot.delivery.way import NoWay, way_of_answer, way_unprompted
-from bot.model import Event, Part
+from bot.model import Event, FollowUp, Part
 from bot.part_codec import encode_parts
 from bot.storage.redis.deliveries import Delivery
 
@@ -85,6 +85,32 @@ class Composer:
             feature=wish.feature,
             not_before_ms=wish.not_before_ms,
             parts=encode_parts(fit_parts(wish.parts, way.row)),
+        )
+
+    def follow_up(self, told: FollowUp, now_ms: int) -> Delivery:
+        """Return the delivery of what comes after something somebody asked for, such as a round's end.
+
+        It goes the way an answer goes that comes later. A channel without such a way gets one too: it is
+        listed as undeliverable rather than forgotten.
+        """
+        known = self._abilities.get(told.channel)
+        row = None if known is None else known.row(told.group_id)
+        useful_ms = ANSWER_USEFUL_MS
+        if row is not None and row.answer_for_ms:
+            useful_ms = min(useful_ms, row.answer_for_ms)
+        return Delivery(
+            id=blake2b(f"follow_up\0{told.community}\0{told.name}".encode(), digest_size=12).hexdigest(),
+            community=told.community,
+            channel=told.channel,
+            user_id=told.user_id,
+            group_id=told.group_id,
+            member=f"{told.channel}:{told.user_id}" if told.user_id else "",
+            cause=told.cause,
+            route=way_of_answer(known, told.group_id),
+            created_at_ms=now_ms,
+            useful_until_ms=now_ms + useful_ms,
+            answer_to=told.answer_to,
+            parts=encode_parts(told.parts if row is None else fit_parts(told.parts, row)),
         )
 
     def compose(

@@ -14,6 +14,7 @@ from bot.storage.redis.conversations import Conversation, turn_to
 
 if TYPE_CHECKING:
     from bot.catalog import Catalog
+    from bot.rounds.desk import Desk
     from bot.routing.keyword_index import KeywordIndex
     from bot.routing.normalise import Normaliser
     from bot.routing.stores import Stores
@@ -45,6 +46,7 @@ class Context:
         taken: What the inbox knew of it.
         now_ms: When this delivery was received, Unix ms.
         stores: Everything with state.
+        rounds: Where rounds of games are begun, played and ended.
         catalog: The texts of answers.
         commands: Every command: (words, whether it is for managers).
         command_words: Every word that is a command, in normal form.
@@ -66,6 +68,7 @@ class Context:
     taken: Taken
     now_ms: int
     stores: Stores
+    rounds: Desk
     catalog: Catalog
     keywords: KeywordIndex
     commands: tuple[tuple[tuple[str, ...], bool], ...]

@@ -8,6 +8,7 @@ import structlog
 
 from bot.errors import ConfigError, Fault
 from bot.model import Content, Reply, TextMessage
+from bot.rounds.play import Game
 from bot.routing.context import Context, Question
 from bot.routing.normalise import Normaliser
 from bot.routing.router import NOBODY, Command, Finder, Route, Router, Step
@@ -36,6 +37,7 @@ class Dispatcher:
         commands: Every command: (words, whether it is for managers), in the order of the routers.
         command_words: Every word that is a command, in normal form.
         steps: Every step of a conversation.
+        games: Every game by its name.
         normaliser: Brings texts to the form they are compared in.
     """
 
@@ -45,13 +47,14 @@ class Dispatcher:
         """Join the routers' routes.
 
         Raises:
-            ConfigError: Two commands share a word, or two steps a name; every such one is named.
+            ConfigError: Two commands share a word, or two steps or two games a name; every such one is named.
         """
         self._middlewares = tuple(middlewares)
         self.normaliser = normaliser
         faults: list[Fault] = []
         self._commands = _command_table(routers, normaliser, faults)
         self._steps = _step_table(routers, faults)
+        self.games = _game_table(routers, faults)
         if faults:
             raise ConfigError(faults)
         self.command_words = frozenset(self._commands)
@@ -111,6 +114,13 @@ class Dispatcher:
         if word in CANCEL_WORDS and not rest:
             return _CANCELLED
         return self._command(said) or known.route
+
+    def route_heard(self, game: str) -> Route | None:
+        """Return what is to be done with a text that an open round of a game listens to; None for nothing."""
+        known = self.games.get(game)
+        if known is None or known.heard is None:
+            return None
+        return Route(f"game.{game}", known.heard, personal=True)
 
     def _command(self, text: str) -> Route | None:
         word, rest = self.normaliser.command_words(text)
@@ -177,4 +187,23 @@ def _step_table(routers: Sequence[Router], faults: list[Fault]) -> dict[str, Ste
                         cure="choose another name, or leave one of the two routers out",
                     )
                 )
+    return table
+
+
+def _game_table(routers: Sequence[Router], faults: list[Fault]) -> dict[str, Game]:
+    """Return every game by its name; those that clash go to `faults`."""
+    games = [(router.name, game) for router in routers for game in router.games]
+    table: dict[str, Game] = {}
+    for _, game in games:
+        table.setdefault(game.play.name, game)
+    faults += [
+        Fault(
+            where=f"router {router}",
+            path=game.play.name,
+            problem=f"the game {game.play.name} is registered twice",
+            cure="choose another name, or leave one of the two routers out",
+        )
+        for router, game in games
+        if table[game.play.name] is not game
+    ]
     return table

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.model import Content, Reply
+from bot.rounds.play import Game
 
 if TYPE_CHECKING:
     from bot.routing.context import Context, Question
@@ -88,6 +89,7 @@ class Router:
         self.finders: list[tuple[str, Finder]] = []
         self.steps: list[Step] = []
         self.reports: list[tuple[type[Content], str, Handler]] = []
+        self.games: list[Game] = []
 
     def command(
         self, *words: str, takes_text: bool = False, for_managers: bool = False, personal: bool = False
@@ -138,6 +140,11 @@ class Router:
         """Ask `finder` for texts that are no command, in the order of the routers."""
         self.finders.append((f"{self.name}.{getattr(finder, '__name__', 'text')}", finder))
         return finder
+
+    def game(self, game: Game) -> Game:
+        """Offer a game: its rounds are begun, played and ended through `Context.rounds`."""
+        self.games.append(game)
+        return game
 
     def on(self, *kinds: type[Content]) -> Callable[[Handler], Handler]:
         """Answer events of these content classes, for example `Subscribed` or `ImageMessage`."""

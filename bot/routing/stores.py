@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bot.storage.redis.keyword_gate import KeywordGate
     from bot.storage.redis.members import Members
     from bot.storage.redis.points import Points
+    from bot.storage.redis.rounds import Rounds
     from bot.storage.redis.streams import Streams
     from bot.storage.sql.keyword_rules import KeywordRuleStore
     from bot.storage.sql.ledger import LedgerHistory
@@ -36,6 +37,7 @@ class Stores:
     keyword_gate: KeywordGate
     streams: Streams
     decency: DecencyStore
+    rounds: Rounds
     drain: Drain
     ledger: LedgerHistory
     member_history: MemberHistory

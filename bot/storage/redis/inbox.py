@@ -43,6 +43,14 @@ _BUCKETS = (
 NO_GROUP = "-"
 
 
+def place_of(event: Event) -> str:
+    """Return the place of rounds that an event's chat is: ``<channel>:<group id>``; ``*`` for a direct chat.
+
+    A round of the place ``*`` is the whole community's: whoever has a direct chat with the bot may play.
+    """
+    return f"{event.channel}:{event.group_id}" if event.group_id else "*"
+
+
 class Standing(StrEnum):
     """What the inbox knows of an event; see the module's table."""
 
@@ -64,13 +72,15 @@ class Taken(NamedTuple):
 
     `this_minute` is how many events the member has sent in the running minute, 0 for a repeat;
     `decision` is set when `standing` is decided. `conversation` is the record of the one its member is in
-    here, empty for none; None when it was not asked for.
+    here, empty for none; None when it was not asked for. `rounds` are the open rounds of its chat
+    (`bot.storage.redis.rounds.read_open`), empty for none.
     """
 
     standing: Standing
     this_minute: int = 0
     decision: Decision | None = None
     conversation: bytes | None = None
+    rounds: bytes = b""
 
 
 class Ticket(NamedTuple):
@@ -169,6 +179,7 @@ class Inbox:
             f"{prefix}rate:{ticket.community}:{event.channel}:{event.user_id}",
             f"{prefix}seen:{period + 1}:{bucket}",
             ticket.conversation_key,
+            f"{prefix}rounds:{ticket.community}",
         )
         args = (
             int.from_bytes(digest[:8], "big", signed=True),
@@ -180,6 +191,7 @@ class Inbox:
             event.sent_at_ms,
             ticket.counters,
             self._rate,
+            place_of(event),
             answer,
         )
         return keys, args
@@ -278,11 +290,11 @@ def _taken(reply: Sequence[Any]) -> Taken:
     """Read what scripts/accept.lua returns."""
     word = reply[0]
     if word == b"new":
-        return Taken(Standing.NEW, reply[1], None, reply[2])
+        return Taken(Standing.NEW, reply[1], None, reply[2], reply[3])
     if word == b"decided":
         return Taken(Standing.DECIDED, decision=_decision(reply[1]))
     if word == b"open":
-        return Taken(Standing.OPEN, conversation=reply[2])
+        return Taken(Standing.OPEN, conversation=reply[2], rounds=reply[3])
     return Taken(Standing.OLD)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -77,6 +78,13 @@ class Members:
             ],
             [community.id, event.member_id, event.channel, event.user_id, event.sent_at_ms],
         )
+
+    async def names(self, community: str, members: Sequence[str]) -> dict[str, str]:
+        """Return what members call themselves, by member id; empty where that is not known."""
+        found = await self._redis.call_many(
+            [("HGET", self._keys.key("member", community, member), "name") for member in members]
+        )
+        return {member: (name or b"").decode() for member, name in zip(members, found, strict=True)}
 
     async def get(self, community: str, member: str) -> LiveMember:
         """Return what is known of a member; an unknown one has no points and no times."""
