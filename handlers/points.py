@@ -16,7 +16,12 @@ _PAGE_ROWS = 10
 _MOST_PAGES = 100
 _RANKING_ROWS = 10
 _NOTE_CHARACTERS = 30  # of a page's row; the whole note stands in the ledger
-_REASONS = frozenset({"check_in", "milestone", "make_up", "grant", "reversal"})
+_REASONS = frozenset(
+    {
+        "check_in", "milestone", "make_up", "grant", "reversal",
+        "round_pay", "round_share", "round_stake", "round_prize", "round_refund",
+    }
+)  # fmt: skip
 _SPANS = {
     "": Span.ALL,
     "今日": Span.DAY, "今天": Span.DAY, "日": Span.DAY, "日榜": Span.DAY, "today": Span.DAY, "day": Span.DAY,
