@@ -36,6 +36,7 @@ from bot.delivery.client import Receiver, SendReceipt
 from bot.delivery.decency import DecencyGate
 from bot.delivery.sender import Sender
 from bot.model import Content, Event, Markdown, Part, Text, TextMessage
+from bot.rounds.sweep import RoundSweeper
 from bot.routing.router import Router
 from bot.storage.redis.embedded import EmbeddedRedis
 from bot.storage.redis.pacing import PaceStore
@@ -216,6 +217,11 @@ class FakeChat:
     def pass_time(self, length: timedelta) -> None:
         """Move the clock."""
         self.clock.move(length)
+
+    async def sweep(self) -> None:
+        """End the rounds whose time is up by now, as a running server does within a second."""
+        parts = self.service.parts
+        await RoundSweeper(parts.life, parts.communities, self.clock).sweep()
 
     async def deliver(self) -> None:
         """Carry what the bot wants to send later and is due by now; it then stands in the transcript."""

@@ -46,13 +46,18 @@ class RulesInPlay:
             member_days=int(str(conditions.get("member_days", 0))),
         )
 
+    def conditions(self, settings: str) -> tuple[bool, int]:
+        """Return ``checked_in`` and ``member_days`` of a round's settings."""
+        values = json.loads(settings)
+        return values.get("checked_in", False), values.get("member_days", 0)
+
     def commitment(self, seed: bytes) -> str:
         """Return what is published of a seed."""
         return commitment(seed)
 
     def open(self, settings: str, seed: bytes, round_id: str) -> Any:
         """Return the state before the first move."""
-        return self.rules.open(self._read(settings), seed, round_id)
+        return self.rules.open(self.read(settings), seed, round_id)
 
     def seats(self, state: Any) -> tuple[int, ...]:
         """Return the points of each seat."""
@@ -61,7 +66,7 @@ class RulesInPlay:
     def entry(self, settings: str, said: str, stake: int) -> tuple[str, int]:
         """Return a move as the rules write it, and what the house must hold back."""
         try:
-            entry = self.rules.entry(self._read(settings), said, stake)
+            entry = self.rules.entry(self.read(settings), said, stake)
         except IllegalMoveError as error:
             raise IllegalPlayError(error.word, error.values) from None
         return entry.said, entry.house
@@ -102,6 +107,6 @@ class RulesInPlay:
         except BadSettingError as error:
             raise SettingError(error.setting, error.problem, error.cure) from None
 
-    def _read(self, settings: str) -> Any:
+    def read(self, settings: str) -> Any:
         """Return settings as they were stored; the rules take them as they gave them."""
         return self._settings(self._split(json.loads(settings))[1])

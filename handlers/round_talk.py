@@ -83,7 +83,7 @@ async def begin(
         return None, ctx.say("round.off" if error.word == "off" else "round.no_game")
     except SettingError as error:
         return None, Reply.text(
-            f"{ctx.text('round.bad_setting', setting=error.setting, problem=str(error))}\n{form}"
+            f"{ctx.text('round.bad_setting', problem=_problem(ctx, game, error))}\n{form}"
         )
     opened = started.opened
     if opened.refused is OpenRefused.BUSY:
@@ -97,6 +97,12 @@ async def begin(
         budget = ctx.community.games.budget_per_day
         return None, ctx.say("round.budget", pot=started.round.pot, left=opened.figure, budget=budget)
     return started, Reply(())
+
+
+def _problem(ctx: Context, game: str, error: SettingError) -> str:
+    """Return what is wrong with a setting, in the words of the game's texts where they have any."""
+    key = f"setting.{game}.{error.setting}"
+    return ctx.text(key) if key in ctx.catalog.keys else str(error)
 
 
 def not_done(ctx: Context, play: Play) -> Reply:

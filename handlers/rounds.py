@@ -6,6 +6,7 @@ from bot.model import Reply
 from bot.rounds.play import Game
 from bot.routing.context import Context
 from bot.routing.router import Router
+from bot.storage.redis.inbox import Standing
 from bot.storage.redis.rounds import OpenRound
 
 router = Router("rounds")
@@ -46,14 +47,11 @@ async def stop_round(ctx: Context) -> Reply:
 
 async def _stopped_before(ctx: Context) -> Reply:
     """Say that nothing is open; an event that comes again after it has ended a round is told the same."""
-    for round_id, _, ended_at_ms in (await ctx.rounds.recent())[:1]:
-        again = await ctx.rounds.told(round_id)
-        if (
-            again is not None
-            and again.round.end in {"stopped", "cancelled"}
-            and ended_at_ms >= ctx.event.sent_at_ms
-        ):
-            return Reply.text(again.told)
+    if ctx.rounds.standing is not Standing.NEW:
+        for round_id, _, _ in (await ctx.rounds.recent())[:1]:
+            again = await ctx.rounds.told(round_id)
+            if again is not None and again.round.end in {"stopped", "cancelled"}:
+                return Reply.text(again.told)
     return ctx.say("round.nothing_open")
 
 

@@ -218,7 +218,7 @@ class RoundLife:
         self._clock = clock
         self._normalise = normalise
         self._call = call
-        self._new_seed = new_seed
+        self.new_seed = new_seed
         self._replays: OrderedDict[tuple[str, str], _Replay] = OrderedDict()
 
     # ------------------------------------------------------------ begin
@@ -251,7 +251,7 @@ class RoundLife:
         return game
 
     def _new_round(self, order: Order, game: Game, terms: Terms, prepared: Prepared) -> NewRound:
-        seed, id_ = self._new_seed(), round_id(order.community.id, order.cause)
+        seed, id_ = self.new_seed(), round_id(order.community.id, order.cause)
         state = game.play.open(prepared.settings, seed, id_)
         word = prepared.word if prepared.word in {"", "*"} else self._normalise(prepared.word)
         life_s = terms.life_s if order.life_s is None else order.life_s

@@ -47,7 +47,7 @@ async def note(ctx: Context) -> Reply:
     return Reply.text(f"记下了 {ctx.rest}")
 
 
-@router.command("猜")
+@router.command("抽签")
 async def draw(ctx: Context) -> Reply:  # noqa: ARG001 - the same for everybody
     """Answer with something that no two runs have in common, and no process knows of another's."""
     await asyncio.sleep(_TICK_S)

@@ -102,7 +102,7 @@ async def test_a_repeat_has_the_same_answer_and_counts_once(tmp_path: Path) -> N
         with scene.deployment.serve() as server:
             async with scene.deployment.records() as records, lines_to_workers(server, 2) as workers:
                 lines = [line for opened in workers.values() for line in opened]
-                message = scene.vendor.text("猜")
+                message = scene.vendor.text("抽签")
                 answers = await asyncio.gather(*(scene.stream(line, message) for line in lines))
                 answers.append(await scene.stream(lines[0], message))
                 assert answers[0]["content"].startswith("抽到 ")

@@ -68,7 +68,7 @@ async def test_of_many_handlers_that_decide_the_first_decision_is_every_delivery
     """Each process runs the handler, and each run comes to another answer."""
     async with spread(four) as lines:
         for number in range(3):
-            callback = vendor.build_callback("app", f"guesser{number}", "猜")
+            callback = vendor.build_callback("app", f"guesser{number}", "抽签")
             answers = words(vendor, "app", await at_once(lines, "app", callback))
             assert "抽到 " in answers[0]
             assert set(answers) == {answers[0]}

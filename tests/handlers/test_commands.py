@@ -62,7 +62,7 @@ async def test_every_alias_of_the_contract_is_known(chat: FakeChat) -> None:
 async def test_two_commands_of_one_word_stop_the_start_and_both_are_named(stores: Stores) -> None:
     rival = Router("rival")
 
-    @rival.command("抢", "簽到", "HELP")
+    @rival.command("抢亲", "簽到", "HELP")
     async def grab(_: Context) -> None: ...
 
     with pytest.raises(ConfigError) as raised:

@@ -18,6 +18,11 @@ MENU = """【测试社群】可以这样和我说：
 积分 — 看我的积分和名次
 明细 — 看我的积分流水（明细 2 看第 2 页）
 排行 — 看积分总榜（还有：排行 今日、排行 本周、排行 本月）
+游戏 — 看这里有哪些游戏（游戏 红包 看玩法）
+抢 — 抢红包
+骰子 — 掷一颗骰子（骰子 3d6 掷三颗）
+猜 — 参加猜大小、猜点数（猜大、猜单、猜 11）
+结果 — 看上一局的结果
 退订 — 我不再主动私信你（发「订阅」恢复）
 订阅 — 重新收到我主动发的提醒
 帮助 — 再看一次这张菜单"""
@@ -26,6 +31,9 @@ FOR_MANAGERS = """
 关键词 — 一步一步添一条自动回复（一句话写完：关键词 触发词=回复）
 删关键词 触发词 — 删掉这条自动回复
 加分 成员 数 理由 — 给成员加分（数写成负数就是扣分）
+发红包 总额 个数 玩法 — 发积分红包，例如：发红包 100 10
+开局 游戏 参数 — 开一局游戏，例如：开局 猜大小
+结束 — 结束正在进行的一局（结束 作废：押的积分都退还）
 静音 — 在群里发：本群不再收到主动消息；私聊我发：整个社群都不收
 恢复 — 解除静音"""
 
@@ -52,13 +60,13 @@ async def test_every_command_stands_in_the_menu_and_every_line_of_the_menu_is_a_
 async def test_the_commands_of_plug_ins_are_listed_each_for_who_may_use_it(stores: Stores) -> None:
     dice = Router("dice")
 
-    @dice.command("骰子", "掷骰子")
+    @dice.command("占卜")
     async def roll(_: Context) -> Reply:
         return Reply.text("4")
 
-    @dice.command("停骰子", for_managers=True)
+    @dice.command("停占卜", for_managers=True)
     async def stop(_: Context) -> None: ...
 
     async with FakeChat([*ROUTERS, dice], managers=["ana"], stores=stores) as chat:
-        assert await chat.say("alice", "帮助") == MENU + "\n更多命令：骰子"
-        assert await chat.say("ana", "帮助") == MENU + FOR_MANAGERS + "\n更多命令：骰子、停骰子"
+        assert await chat.say("alice", "帮助") == MENU + "\n更多命令：占卜"
+        assert await chat.say("ana", "帮助") == MENU + FOR_MANAGERS + "\n更多命令：占卜、停占卜"
