@@ -34,6 +34,8 @@ router = Router("red_packets")
 _GAME = "red_packet"
 _SHOWN_ROWS = 10
 _JUST_ENDED_MS = 600_000
+# Of several packets that give nothing, why not is told of the one whose reason tells most.
+_TELLING = {MoveWord.OVER: 0, MoveWord.GONE: 0, MoveWord.ALREADY: 1}
 _EXTRAS = ("tail", "sofa", "floor", "lucky")
 
 _PLAY = RulesInPlay(RedPacket(), listens=True, conditions=True)
@@ -191,7 +193,7 @@ async def _grab(ctx: Context, word: str) -> Reply:
         play = await ctx.rounds.take(one)
         if play.received:
             return await _won(ctx, one, play)
-        if had is None or play.word is MoveWord.ALREADY:
+        if had is None or _TELLING.get(play.word, 2) > _TELLING.get(had.word, 2):
             had = play
     return await _lost(ctx, had, word)
 

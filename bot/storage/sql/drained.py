@@ -1,8 +1,8 @@
 """Writes what the drain took from Redis: once, however often and in whatever pieces it is handed over.
 
-Ledger entries and check-ins are written once and never changed. Members, deliveries and opt-outs are states:
-the one with the latest place in the outbox stays. Counters only grow: the greatest value stays, so neither a
-reading that was overtaken nor a Redis that lost its memory can lower the history.
+Ledger entries, check-ins and moves of rounds are written once and never changed. Members, deliveries, opt-outs
+and rounds are states: the one with the latest place in the outbox stays. Counters only grow: the greatest value
+stays, so neither a reading that was overtaken nor a Redis that lost its memory can lower the history.
 """
 
 from __future__ import annotations
@@ -76,6 +76,8 @@ async def write_drained(
         (_latest(database, tables.members, without=("first_seen_ms", "last_seen_ms")), parsed.members),
         (_latest(database, tables.deliveries), parsed.deliveries),
         (_latest(database, tables.opt_outs), parsed.opt_outs),
+        (_latest(database, tables.rounds), parsed.rounds),
+        (_once(database, tables.round_moves), parsed.moves),
         (_greatest(database), seen.activity),
         (_seen(database, tables.members), seen.seen),
         (_seen(database, tables.chat_groups), seen.groups),

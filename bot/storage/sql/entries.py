@@ -28,6 +28,7 @@ _ENTRY_ID = re.compile(r"[0-9]{1,6}-([0-9]{1,13})-([0-9]{1,18})")
 _WHOLE = re.compile(r"-?[0-9]{1,19}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _STATES = frozenset({"queued", "delivered", "dead"})
+_ROUND_STATES = frozenset({"open", "closed", "cancelled", "expired"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class DrainedEntry:
 
     Attributes:
         id: ``<shard number>-<stream id>``, unique over all time.
-        kind: ledger | check_in | member | delivery | opt_out.
+        kind: ledger | check_in | member | delivery | opt_out | round | move.
         fields: The entry's other fields, as text; not in `repr`, they hold what people wrote.
     """
 
@@ -54,6 +55,8 @@ class ParsedEntries:
     members: list[Row] = field(default_factory=list)
     deliveries: list[Row] = field(default_factory=list)
     opt_outs: list[Row] = field(default_factory=list)
+    rounds: list[Row] = field(default_factory=list)
+    moves: list[Row] = field(default_factory=list)
     faults: list[Row] = field(default_factory=list)
 
 
@@ -87,6 +90,8 @@ def parse_entries(entries: Iterable[DrainedEntry], parsed: ParsedEntries) -> Non
         "member": (_member_row, parsed.members),
         "delivery": (_delivery_row, parsed.deliveries),
         "opt_out": (_opt_out_row, parsed.opt_outs),
+        "round": (_round_row, parsed.rounds),
+        "move": (_move_row, parsed.moves),
     }
     for entry in entries:
         try:
@@ -211,6 +216,52 @@ def _opt_out_row(entry: DrainedEntry, position: int) -> Row:
         "at_ms": _whole(fields, "at_ms"),
         "operator": _text(fields, "operator"),
         "position": position,
+    }
+
+
+def _round_row(entry: DrainedEntry, position: int) -> Row:
+    fields = entry.fields
+    state, once = _text(fields, "state"), _text(fields, "once")
+    if state not in _ROUND_STATES:
+        raise MalformedError("state: unknown")
+    if once not in ("0", "1"):
+        raise MalformedError("once: neither 0 nor 1")
+    return {
+        "community": _id(fields, "community"),
+        "id": _id(fields, "id"),
+        "game": _id(fields, "game"),
+        "place": _id(fields, "place"),
+        "state": state,
+        **{name: _text(fields, name) for name in _ROUND_TEXTS},
+        "once": once == "1",
+        **{name: _whole(fields, name) for name in _ROUND_FIGURES},
+        "day": _day(fields, "day"),
+        "position": position,
+    }
+
+
+_ROUND_TEXTS = (
+    "end", "channel", "user_id", "group_id", "host", "payer", "settings", "word", "seed", "commitment",
+    "shares", "facts",
+)  # fmt: skip
+_ROUND_FIGURES = (
+    "pot", "staked", "house", "paid", "refund", "at_ms", "ends_at_ms", "ended_at_ms", "moves",
+)  # fmt: skip
+
+
+def _move_row(entry: DrainedEntry, _position: int) -> Row:
+    fields = entry.fields
+    return {
+        "community": _id(fields, "community"),
+        "round": _id(fields, "round"),
+        "number": _whole(fields, "number"),
+        "member": _id(fields, "member"),
+        "at_ms": _whole(fields, "at_ms"),
+        "said": _text(fields, "said"),
+        "stake": _whole(fields, "stake"),
+        "house": _whole(fields, "house"),
+        "points": _whole(fields, "points"),
+        "cause": _text(fields, "cause"),
     }
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection
 
 # Every revision of `migrations/versions`, oldest first.
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 HEAD = REVISIONS[-1]
 
 URL_VARIABLE = "HUOQUN_MIGRATE_DATABASE"

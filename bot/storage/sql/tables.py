@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    text,
 )
 
 if TYPE_CHECKING:
@@ -77,6 +78,9 @@ def _whole(name: str, *, nullable: bool = False) -> Column[int]:
     return Column(name, BigInteger, nullable=nullable)
 
 
+OF_A_ROUND = text("round != ''")
+"""Which entries of the ledger belong to a round of a game."""
+
 ledger = Table(
     "ledger",
     metadata,
@@ -99,6 +103,8 @@ ledger = Table(
     Index("ix_ledger_time", "community", "at_ms", "position"),
     Index("ix_ledger_cause", "community", "cause", "member", "reason"),
     Index("ix_ledger_day", "community", "day", "member", "delta"),
+    # Most entries belong to no round. A query finds it where it says `OF_A_ROUND`.
+    Index("ix_ledger_round", "community", "round", sqlite_where=OF_A_ROUND, postgresql_where=OF_A_ROUND),
 )
 
 check_ins = Table(
@@ -221,6 +227,64 @@ opt_outs = Table(
     _whole("at_ms"),
     _text("operator"),
     _whole("position"),
+    sqlite_with_rowid=False,
+)
+
+# Rounds of games as they began and as they ended; what an open one holds is the sum of its moves. `seed` is a
+# secret until the end, `shares` the points of its seats, `moves` how many there were at the end.
+rounds = Table(
+    "rounds",
+    metadata,
+    _text("community", primary_key=True),
+    _text("id", primary_key=True),
+    _text("game"),
+    _text("place"),
+    _text("state"),
+    _text("end"),
+    _text("channel"),
+    _text("user_id"),
+    _text("group_id"),
+    _text("host"),
+    _text("payer"),
+    _text("settings"),
+    _text("word"),
+    _text("seed"),
+    _text("commitment"),
+    Column("once", Boolean, nullable=False),
+    _text("shares"),
+    _whole("pot"),
+    _whole("staked"),
+    _whole("house"),
+    _whole("paid"),
+    _whole("refund"),
+    _whole("at_ms"),
+    _whole("ends_at_ms"),
+    _whole("ended_at_ms"),
+    Column("day", Date, nullable=False),
+    _text("facts"),
+    _whole("moves"),
+    _whole("position"),
+    Index("ix_rounds_time", "community", "at_ms", "id"),
+    Index("ix_rounds_state", "community", "state", "at_ms", "id"),
+    Index("ix_rounds_day", "community", "day"),
+    Index("ix_rounds_id", "id"),
+)
+
+# `number` is the place of a move in its round, from 0; `house` what was held back for its stake, `points` what it
+# gave at once.
+round_moves = Table(
+    "round_moves",
+    metadata,
+    _text("community", primary_key=True),
+    _text("round", primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    _text("member"),
+    _whole("at_ms"),
+    _text("said"),
+    _whole("stake"),
+    _whole("house"),
+    _whole("points"),
+    _text("cause"),
     sqlite_with_rowid=False,
 )
 

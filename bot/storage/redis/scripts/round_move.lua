@@ -60,5 +60,6 @@ if not first then
 end
 redis.call('PEXPIRE', KEYS[13], ARGV[12], 'NX')
 redis.call('XADD', KEYS[2], '*', 'kind', 'move', 'community', ARGV[1], 'round', ARGV[7], 'number', number, 'member', ARGV[2],
-  'at_ms', at, 'said', ARGV[8], 'stake', ARGV[9], 'points', '0', 'cause', ARGV[4])
+  'at_ms', at, 'said', ARGV[8], 'stake', ARGV[9], 'house', stake > 0 and ARGV[10] or '0',
+  'points', '0', 'cause', ARGV[4])
 return {'done', number, balance, unseen()}

@@ -50,5 +50,5 @@ if redis.call('HINCRBY', KEYS[13], field .. 'won', points) == tonumber(points) t
 if redis.call('HINCRBY', KEYS[11], 'plays', 1) == 1 then redis.call('PEXPIRE', KEYS[11], ARGV[9], 'NX') end
 redis.call('SADD', KEYS[12], ARGV[8])
 redis.call('XADD', KEYS[2], '*', 'kind', 'move', 'community', ARGV[1], 'round', ARGV[7], 'number', taken, 'member', ARGV[2],
-  'at_ms', at, 'said', 'grab', 'stake', '0', 'points', points, 'cause', ARGV[4])
+  'at_ms', at, 'said', 'grab', 'stake', '0', 'house', '0', 'points', points, 'cause', ARGV[4])
 return {'done', taken, tonumber(points), balance, tonumber(seats) - taken - 1, tonumber(at)}
