@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.cli import Cli
-from handlers import check_in, help, keywords, managers, points, quiet, red_packets, rounds, welcome  # noqa: A004 - a module named for its command
+from handlers import check_in, dice, help, keywords, managers, points, quiet, red_packets, rounds, welcome  # noqa: A004 - a module named for its command
 
 # In this order: commands first come first served, keyword rules last, so that a rule never hides a command.
 ROUTERS = (
@@ -12,6 +12,7 @@ ROUTERS = (
     points.router,
     managers.router,
     rounds.router,
+    dice.router,
     red_packets.router,
     quiet.router,
     help.router,

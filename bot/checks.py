@@ -75,7 +75,12 @@ def _modules_of(routers: Iterable[Router]) -> list[ModuleType]:
             *(finder for _, finder in router.finders),
             *(step.route.handler for step in router.steps),
             *(handler for _, _, handler in router.reports),
-            *(part for game in router.games for part in (game.tell, game.start, game.heard) if part),
+            *(
+                part
+                for game in router.games
+                for part in (game.tell, game.start, game.heard, game.announce)
+                if part
+            ),
         )
         for function in functions:
             name = getattr(function, "__module__", "")

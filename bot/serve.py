@@ -27,10 +27,12 @@ from bot.errors import RefusedError
 from bot.lifeline import Lifeline
 from bot.logs import configure_logs
 from bot.processes import Supervisor, listen
+from bot.rounds.records import RoundRecords
 from bot.routing.router import Router
 from bot.storage.redis.embedded import EmbeddedRedis, open_store
 from bot.storage.sql.database import embedded_url
 from bot.storage.sql.migrate import migrate
+from bot.storage.sql.rounds import RoundHistory
 from bot.wiring import Service, open_app_chats, open_service, start_background
 
 _log = structlog.get_logger("huoqun")
@@ -215,6 +217,11 @@ def api_parts(service: Service) -> ApiParts:
         clock=parts.clock,
         abilities=parts.abilities,
         composer=parts.composer,
+        life=parts.life,
+        records=RoundRecords(
+            parts.stores.rounds, RoundHistory(service.database), service.drain, parts.life.games
+        ),
+        catalog=parts.catalog,
         started_at_ms=parts.clock.now_ms(),
         app_chats=open_app_chats(service),
         wake_senders=parts.nudges.wake,

@@ -1,8 +1,8 @@
 """Which texts of `content/` handlers ask for, read from their source.
 
-Found are calls of `say` and `text` on a handler's `Context` or a game's `Telling`: the key as a constant, as
-a choice of constants, as a name that was given such a value in the same function, or as an f-string, of which
-the constant beginning counts. What else a handler does with keys is not seen.
+Found are calls of `say` and `text` on a handler's `Context` or a game's `Telling` or `Announcing`: the key as
+a constant, as a choice of constants, as a name that was given such a value in the same function, or as an
+f-string, of which the constant beginning counts. What else a handler does with keys is not seen.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _in_function(function: ast.FunctionDef | ast.AsyncFunctionDef, file: str) ->
         argument.arg
         for argument in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
         if argument.annotation is not None
-        and ast.unparse(argument.annotation).endswith(("Context", "Telling"))
+        and ast.unparse(argument.annotation).endswith(("Context", "Telling", "Announcing"))
     }
     for call in ast.walk(function):
         if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.args):

@@ -88,7 +88,7 @@ def run_rebuild(config: Config, *, as_json: bool, echo: Echo) -> int:
         echo(
             f"restored {done.members} members; of what Redis lacked: {done.check_ins} results of check-ins, "
             f"{done.orders} of orders, {done.counters} counters, {done.deliveries} deliveries, "
-            f"{done.opt_outs} opt-outs"
+            f"{done.opt_outs} opt-outs, {done.rounds} rounds, {done.budgets} budgets"
         )
         for member in done.busy:
             echo(f"{member}: never stood still, run rebuild again")

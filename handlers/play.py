@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.rounds.play import IllegalPlayError, Prepared, Result, SettingError, Settled
 from bot.storage.redis.rounds import Paid, PlayedMove
-from games.fairness import commitment
+from games.fairness import commitment, player_mark
 from games.rules import BadSettingError, End, IllegalMoveError, Move, Rules
 
 _NO_CONDITIONS: Mapping[str, object] = {}
@@ -55,6 +55,10 @@ class RulesInPlay:
         """Return what is published of a seed."""
         return commitment(seed)
 
+    def mark(self, round_id: str, member: str) -> str:
+        """Return what a member is called in the published list of moves."""
+        return player_mark(round_id, member)
+
     def open(self, settings: str, seed: bytes, round_id: str) -> Any:
         """Return the state before the first move."""
         return self.rules.open(self.read(settings), seed, round_id)
@@ -85,7 +89,7 @@ class RulesInPlay:
         """Return how the round ends now."""
         settlement = self.rules.settle(state, End(end))
         awards = tuple(Paid(award.member, award.points, award.why) for award in settlement.awards)
-        return Settled(awards, settlement.facts)
+        return Settled(awards, dict(settlement.facts))
 
     # ------------------------------------------------------------ settings
 

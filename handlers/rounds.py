@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from bot.model import Reply
 from bot.rounds.play import Game
 from bot.routing.context import Context
@@ -12,12 +14,13 @@ from bot.storage.redis.rounds import OpenRound
 router = Router("rounds")
 
 _CANCEL = frozenset({"作废", "取消", "cancel"})
+_AFTER_NAME = re.compile(r"[\s,、;]+")
 
 
 @router.command("开局", "start", takes_text=True, for_managers=True)
 async def start_round(ctx: Context) -> Reply:
     """Begin a round of the game that is named: ``开局 猜大小 奖100 60秒``."""
-    name, _, rest = ctx.rest.partition(" ")
+    name, rest = (*_AFTER_NAME.split(ctx.rest, maxsplit=1), "")[:2]
     game = find_game(ctx, name)
     if game is None or game.start is None:
         return ctx.say("round.start_form", games="、".join(_startable(ctx)))

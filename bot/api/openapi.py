@@ -23,6 +23,7 @@ _PATH_PARTS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
     "rule": ("Id of a keyword rule.", {"type": "integer", "minimum": 1}),
     "channel": ("Name of a channel.", {"type": "string"}),
     "delivery": ("Id of a delivery.", {"type": "string"}),
+    "round": ("Id of a round.", {"type": "string"}),
     "group": ("Id of a group `<channel>:<chat_id>`, URL-encoded.", {"type": "string"}),
 }
 _DESCRIPTION: Final = """\

@@ -32,6 +32,7 @@ from bot.api import (
     ledger,
     media,
     members,
+    rounds,
     status,
 )
 from bot.api.access import Gate, check_community, check_exists, check_role
@@ -63,6 +64,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *keyword_import.ENDPOINTS,
     *keywords.ENDPOINTS,
     *groups.ENDPOINTS,
+    *rounds.ENDPOINTS,
     *media.ENDPOINTS,
     *deliveries.ENDPOINTS,
     *channels.ENDPOINTS,

@@ -34,14 +34,16 @@ class Desk:
     async def played(self, *games: str) -> tuple[OpenRound, ...]:
         """Return the rounds in which this event may have a move: the open ones, or the one it moved in.
 
-        An event that comes again after its round has ended still finds it.
+        An event that comes again finds only the round it moved in, after that has ended too: another one
+        that would not take its move then may take it now.
         """
         found = self.open(*games)
         if self.standing is Standing.NEW:
             return found
-        for id_, game, _ in await self.recent(*games):
-            if await self.life.store.mark(self.community.id, id_, self.ticket):
-                return (OpenRound(id_, game, ""),)
+        ended = (OpenRound(id_, game, "") for id_, game, _ in await self.recent(*games))
+        for one in (*found, *ended):
+            if await self.life.store.mark(self.community.id, one.id, self.ticket):
+                return (one,)
         return found
 
     async def recent(self, *games: str) -> tuple[tuple[str, str, int], ...]:

@@ -31,7 +31,7 @@ from bot.clock import Clock
 from bot.communities import Communities
 from bot.day import Day
 from bot.model import Community, FollowUp, Text
-from bot.rounds.play import Game, IllegalPlayError, Prepared, Result, Telling, Values
+from bot.rounds.play import Announcing, Game, IllegalPlayError, Prepared, Result, Telling, Values
 from bot.rounds.terms import Terms, TermsBook
 from bot.storage.redis.deliveries import Delivery
 from bot.storage.redis.inbox import Ticket
@@ -48,9 +48,9 @@ from bot.storage.redis.rounds import (
     Round,
     Rounds,
     RoundState,
+    joined_before_ms,
 )
 
-_DAY_MS = 86_400_000
 SEED_BYTES = 32
 _KNOWN_ROUNDS = 500  # replayed and kept by one process
 _MOST_TRIES = 20  # of an end that is overtaken by moves
@@ -232,15 +232,18 @@ class RoundLife:
             StoreUnavailableError: Redis is away; ask again.
         """
         community = order.community
-        game = self._allowed(order)
-        terms = self.terms.of(community, order.game)
-        prepared = game.play.prepare({**terms.settings, **order.given})
+        game, terms, prepared = self._prepared(order)
         new = self._new_round(order, game, terms, prepared)
         opened = await self.store.open(new, order.day)
         one = new.round
         if opened.again:  # begun before, with another seed
             one = await self.store.get(community.id, one.id) or one
         return Started(opened, one, terms)
+
+    def _prepared(self, order: Order) -> tuple[Game, Terms, Prepared]:
+        game = self._allowed(order)
+        terms = self.terms.of(order.community, order.game)
+        return game, terms, game.play.prepare({**terms.settings, **order.given})
 
     def _allowed(self, order: Order) -> Game:
         rules, game = order.community.games, self.games.get(order.game)
@@ -285,15 +288,25 @@ class RoundLife:
             facts="",
             answer_to=order.answer_to,
         )
-        days = prepared.member_days
         return NewRound(
             one,
             order.cause,
             order.community.games.budget_per_day,
             terms.most_open,
             checked_in=prepared.checked_in,
-            joined_before_ms=order.now_ms - days * _DAY_MS + 1 if days else 0,
+            joined_before_ms=joined_before_ms(order.now_ms, prepared.member_days),
         )
+
+    def check(self, order: Order) -> None:
+        """Raise as `start` does of an order that could be carried out at no time."""
+        self._prepared(order)
+
+    def announcement(self, community: Community, one: Round) -> str:
+        """Return what is said in a group of a round that nobody there has begun; empty for nothing."""
+        game = self.games.get(one.game)
+        if game is None or game.announce is None:
+            return ""
+        return game.announce(Announcing(community, one, self._text_of(community, one)))
 
     # ------------------------------------------------------------ play
 
@@ -444,10 +457,11 @@ class RoundLife:
             awards=awards,
             moves=tuple(replay.moves),
             names=names,
-            text=lambda key, **values: self._catalog.text(
-                community.language, key, pick_by=after.id, **values
-            ),
+            text=self._text_of(community, after),
         )
+
+    def _text_of(self, community: Community, one: Round) -> Callable[..., str]:
+        return lambda key, **values: self._catalog.text(community.language, key, pick_by=one.id, **values)
 
     def _announcements(
         self, played: Round, awards: Sequence[Paid], told: str, teller: str, now_ms: int
@@ -548,7 +562,7 @@ def _after(
         ended_at_ms=now_ms,
         paid=known.paid + given,
         refund=known.pot + known.staked + known.house - known.paid - given,
-        facts=json.dumps(facts, ensure_ascii=False),
+        facts=json.dumps(dict(facts), ensure_ascii=False),
         answer_to="",
     )
 

@@ -95,6 +95,9 @@ class Play(Protocol):
     def commitment(self, seed: bytes) -> str:
         """Return what is published of a seed at the start."""
 
+    def mark(self, round_id: str, member: str) -> str:
+        """Return what a member is called in the published list of moves; nobody is known by it."""
+
     def open(self, settings: str, seed: bytes, round_id: str) -> Any:
         """Return the state before the first move."""
 
@@ -152,6 +155,21 @@ class Telling:
         return max(0, at_ms - self.round.at_ms) // 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Announcing:
+    """What is known when a round is announced in its group that nobody there has begun.
+
+    Attributes:
+        community: Where it is played.
+        round: It, as it begins.
+        text: As of `Telling`.
+    """
+
+    community: Community
+    round: Round
+    text: Callable[..., str]
+
+
 Tell = Callable[[Telling], str]
 """Returns what is said at the end of a round."""
 
@@ -168,6 +186,8 @@ class Game:
             a game that has a command of its own.
         heard: The handler of a text that one of its rounds listens to; None for none.
         help_key: The text that explains the game to members.
+        announce: What is said in a group when one of its rounds is begun there through the API: of an
+            `Announcing`. None to say nothing.
     """
 
     play: Play
@@ -176,3 +196,4 @@ class Game:
     start: Callable[[Any, str], Awaitable[Any]] | None = None
     heard: Callable[[Any], Awaitable[Any]] | None = None
     help_key: str = ""
+    announce: Callable[[Any], str] | None = None

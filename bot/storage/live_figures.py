@@ -7,6 +7,7 @@ figures of some of them as Redis and as SQL have them: label → number, without
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Protocol
@@ -20,6 +21,7 @@ from bot.storage.redis.decency import wishes_key
 from bot.storage.redis.inbox import NO_GROUP
 from bot.storage.redis.key_scan import CHUNK, members_in_redis, scan_store
 from bot.storage.redis.keys import Keys
+from bot.storage.redis.link import Value
 from bot.storage.redis.members import COUNTER_NAMES
 from bot.storage.redis.script_all import script_all
 from bot.storage.sql.activity import ActivityHistory, ActivityRow
@@ -27,6 +29,7 @@ from bot.storage.sql.database import Database
 from bot.storage.sql.deliveries import DeliveryHistory
 from bot.storage.sql.member_figures import known_members, read_members, unknown_members
 from bot.storage.sql.opt_outs import WishHistory
+from bot.storage.sql.rounds import KnownRound, RoundHistory
 
 Figures = dict[str, int | None]  # None: what is stored is no whole number
 Chunk = tuple[str, list[str]]  # community, subjects
@@ -35,6 +38,8 @@ COUNTERS_COMPARED_DAYS = 7  # back from today; every event of these days is stil
 _BLOCK = "check-in days b"
 _QUEUED = "queued delivery"
 _OPTED_OUT = "wants nothing unprompted"
+_ROUND_FIGURES = ("pot", "staked", "house", "paid")
+_OPEN, _LISTED, _DUE = "open", "listed where it is played", "due at its end"
 
 
 class Source(Protocol):
@@ -268,6 +273,98 @@ class WishSource:
     def name(self, subject: str, label: str) -> tuple[str, str]:
         """Return the receiver, and what it wants."""
         return subject, label
+
+
+class RoundSource:
+    """Rounds that are open by either store. A subject is a round's id."""
+
+    def __init__(
+        self, redis: RedisClient, keys: Keys, database: Database, communities: Communities, _: Clock
+    ) -> None:
+        """Look at the rounds of `communities`."""
+        self._redis = redis
+        self._keys = keys
+        self._history = RoundHistory(database)
+        self._ids = [community.id for community in communities]
+
+    async def subjects(self) -> AsyncIterator[Chunk]:
+        """Yield the rounds that history says are open, then those of which Redis says so in any way."""
+        for community in self._ids:
+            async for known in self._history.open_rounds(community):
+                yield community, list(known)
+        async for community, ids in scan_store(self._redis, self._keys, "round", self._ids):
+            states = await self.standing(community, ids)
+            yield (
+                community,
+                [id_ for id_, state in zip(ids, states, strict=True) if state.startswith("open ")],
+            )
+        due = await self._due()
+        for community in self._ids:
+            named = sorted({*await self._listed(community), *due.get(community, ())})
+            for first in range(0, len(named), CHUNK):
+                yield community, named[first : first + CHUNK]
+
+    async def standing(self, community: str, ids: Sequence[str]) -> list[str]:
+        """Return ``<state> <moves>`` of each, empty for what Redis does not know: changed by every act."""
+        commands: list[tuple[Value, ...]] = []
+        for id_ in ids:
+            commands.append(("HGET", self._keys.key("round", community, id_), "state"))
+            commands.append(("LLEN", self._keys.key("round_moves", community, id_)))
+        answers = await self._redis.call_many(commands)
+        pairs = zip(answers[::2], answers[1::2], strict=True)
+        return ["" if state is None else f"{state.decode()} {moves}" for state, moves in pairs]
+
+    async def in_redis(self, community: str, subjects: Sequence[str]) -> list[Figures]:
+        """Return what the live state holds of those that are open, and whether they will be found."""
+        commands: list[tuple[Value, ...]] = []
+        due = f"{self._keys.prefix(community)}rounds_due"
+        for id_ in subjects:
+            round_key = self._keys.key("round", community, id_)
+            commands.append(("HMGET", round_key, "state", "seats", *_ROUND_FIGURES))
+            commands.append(("LLEN", self._keys.key("round_moves", community, id_)))
+            commands.append(("ZSCORE", due, f"{community} {id_}"))
+        answers = await self._redis.call_many(commands)
+        listed = await self._listed(community)
+        figures: list[Figures] = []
+        for id_, row, moves, score in zip(subjects, answers[::3], answers[1::3], answers[2::3], strict=True):
+            found: Figures = {_LISTED: int(id_ in listed), _DUE: int(score is not None)}
+            if row[0] == b"open":
+                values = dict(zip(("seats", *_ROUND_FIGURES), map(_whole, row[1:]), strict=True))
+                found |= {_OPEN: 1, "moves": moves, **values}
+            figures.append(_without_zeros(found))
+        return figures
+
+    async def in_sql(self, community: str, subjects: Sequence[str]) -> list[Figures]:
+        """Return what history says of those that are open."""
+        known = await self._history.among(community, subjects)
+        return [_round_figures(known.get(id_)) for id_ in subjects]
+
+    def name(self, subject: str, label: str) -> tuple[str, str]:
+        """Return no member, and the figure of the round."""
+        return "", f"round {subject}: {label}"
+
+    async def _listed(self, community: str) -> set[str]:
+        """Return the ids of the open rounds of all places."""
+        records = await self._redis.call("HVALS", self._keys.key("rounds", community))
+        return {str(row[0]) for record in records for row in json.loads(record[1:])}
+
+    async def _due(self) -> dict[str, list[str]]:
+        """Return the rounds that wait for the end of their time, by community."""
+        found: dict[str, list[str]] = {}
+        for shard in sorted({self._keys.shard(community) for community in self._ids}):
+            for name in await self._redis.call("ZRANGE", self._keys.of_shard(shard, "rounds_due"), 0, -1):
+                community, _, id_ = name.decode().partition(" ")
+                found.setdefault(community, []).append(id_)
+        return found
+
+
+def _round_figures(known: KnownRound | None) -> Figures:
+    if known is None or not known.round.is_open:
+        return {}
+    one = known.round
+    figures: Figures = {_OPEN: 1, _LISTED: 1, _DUE: 1, "moves": known.moves, "seats": len(one.seats)}
+    figures |= {"pot": one.pot, "staked": one.staked, "house": one.house, "paid": one.paid}
+    return _without_zeros(figures)
 
 
 def _member_of(name: str) -> str:

@@ -3,12 +3,14 @@
 Restored are balances, rankings, check-in calendars with totals and make-up cards, members (joined, left,
 name, greeted), the results of recent check-ins, make-up cards and orders of points (so that a repeat of the
 event or request that caused them has no second effect), the counters of the days still kept, queued
-deliveries, and who wants nothing unprompted.
+deliveries, who wants nothing unprompted, open rounds of games with their moves, and what is spent of the
+budgets of the days still kept. Rounds that have ended need nothing: history has them whole.
 
 How it stays exact while members act: everything in Redis is drained to SQL first. A member is restored by one
 script, which does so only if the member's latest change (`entry`, an outbox id) is still the one that was
 read before that drain; else the member is drained, read and tried again. So nothing that happens meanwhile is
-overwritten, whoever else drains. Doing it twice, or on two machines at once, changes nothing.
+overwritten, whoever else drains. Doing it twice, or on two machines at once, changes nothing. Rounds are
+restored in the same way, by how many moves they have; a budget only where Redis has none.
 
 What SQL does not know cannot be restored after a loss of Redis' memory:
 
@@ -19,6 +21,10 @@ What SQL does not know cannot be restored after a loss of Redis' memory:
 * acknowledged events whose handler was late and had not finished;
 * cool-downs and turns of keyword rules, the pace of sends, how much was said unprompted today, access tokens
   (fetched anew);
+* how often members played today and what they won and staked: their daily caps begin anew. How long a game
+  rests after a round, which rounds ended last in a chat, and what a platform gave to answer the group of an
+  open round with;
+* that an event or request of before the loss began a round that has ended: it would begin another one;
 * counters that grew between the loss and the rebuild where history had more: the greater figure stays.
 
 What members do between a loss and the rebuild counts on top of their history, except that Redis then did not
@@ -28,6 +34,7 @@ know of it: a check-in of that time may be the second of its day. Rebuild before
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -36,6 +43,7 @@ from bot.clock import Clock
 from bot.communities import Communities
 from bot.model import Community
 from bot.storage.drain import Drain
+from bot.storage.live_figures import RoundSource
 from bot.storage.redis.boards import Board, earliest_day, kept_boards
 from bot.storage.redis.check_ins import (
     calendar_fields,
@@ -47,12 +55,13 @@ from bot.storage.redis.check_ins import (
 from bot.storage.redis.client import RedisClient
 from bot.storage.redis.decency import wishes_key
 from bot.storage.redis.deliveries import due_key
-from bot.storage.redis.inbox import COUNTERS_KEPT_MS, NO_GROUP
+from bot.storage.redis.inbox import COUNTERS_KEPT_MS, NO_GROUP, event_mark
 from bot.storage.redis.key_scan import members_in_redis
 from bot.storage.redis.keys import Keys
 from bot.storage.redis.link import Value
 from bot.storage.redis.members import COUNTER_NAMES
 from bot.storage.redis.points import REVERSAL_MEMORY_MS, grant_key
+from bot.storage.redis.rounds import PlayedMove, Round, budget_key, joined_before_ms, move_record
 from bot.storage.redis.script_all import ScriptCall, script_all
 from bot.storage.sql.activity import ActivityHistory, ActivityRow
 from bot.storage.sql.database import Database
@@ -60,15 +69,20 @@ from bot.storage.sql.deliveries import Delivery, DeliveryHistory
 from bot.storage.sql.member_figures import MemberFigures, known_members, read_members, unknown_members
 from bot.storage.sql.opt_outs import WishHistory
 from bot.storage.sql.recent_effects import PaidCheckIn, recent_check_ins, recent_orders
+from bot.storage.sql.rounds import RoundHistory
 
 _DAY_MS = 86_400_000
 _MOST_TRIES = 50  # of a member who acts each time between two looks
 _MOST_SHARDS = 1024
+_MEMBERS = 500  # per query
 
 
 @dataclass(slots=True)
 class Rebuilt:
-    """What was restored, as numbers; `busy` names members who never stood still: call again."""
+    """What was restored, as numbers; `busy` names members and rounds that never stood still: call again.
+
+    `rounds` counts also those taken from Redis of which history says that they are not open.
+    """
 
     members: int = 0
     check_ins: int = 0
@@ -76,6 +90,8 @@ class Rebuilt:
     counters: int = 0
     deliveries: int = 0
     opt_outs: int = 0
+    rounds: int = 0
+    budgets: int = 0
     busy: list[str] = field(default_factory=list)
 
 
@@ -101,6 +117,7 @@ async def rebuild(
     for community in communities:
         await work.community(community, communities)
     await work.strangers()
+    await work.rounds(RoundSource(redis, keys, database, communities, clock))
     return work.rebuilt
 
 
@@ -132,6 +149,7 @@ class _Rebuild:
             done = await script_all(self.redis, "restore_counters", [self._counters(row) for row in rows])
             self.rebuilt.counters += sum(done)
         await self._wishes(community.id)
+        await self._budgets(community.id, first)
         async for deliveries in DeliveryHistory(self.database).queued(community.id):
             done = await script_all(
                 self.redis, "restore_delivery", [self._delivery(delivery) for delivery in deliveries]
@@ -144,6 +162,73 @@ class _Rebuild:
             unknown = await unknown_members(self.database, community, members)
             if unknown:
                 await self._members(community, unknown)
+
+    # ------------------------------------------------------------ rounds
+
+    async def rounds(self, source: RoundSource) -> None:
+        """Make Redis hold of every round that is open by either store what history says of it."""
+        async for community, ids in source.subjects():
+            pending = ids
+            for _ in range(_MOST_TRIES):
+                standing = await source.standing(community, pending)
+                live = await source.in_redis(community, pending)
+                await self.drain.flush(community)
+                past = await source.in_sql(community, pending)
+                pending = [
+                    id_
+                    for id_, stood, here, there in zip(pending, standing, live, past, strict=True)
+                    if here != there and not await self._round(community, id_, stood)
+                ]
+                if not pending:
+                    break
+            self.rebuilt.busy.extend(f"{community} round {id_}" for id_ in pending)
+
+    async def _round(self, community: str, round_id: str, stood: str) -> bool:
+        """Restore one round; False where it has moved since it stood as it did."""
+        history = RoundHistory(self.database)
+        known = await history.get(community, round_id)
+        values: list[Value] = [0]
+        if known is not None and known.round.is_open:
+            moves = await history.moves(community, round_id)
+            fields = _round_fields(known.round, moves)
+            values = [2 * len(fields), *(part for pair in fields.items() for part in pair)]
+            values += [len(known.round.seats), *known.round.seats]
+            values += await self._moves(history, known.round, moves)
+        stores = ("round", "round_moves", "round_marks", "round_players", "round_seats")
+        done = await self.redis.script(
+            "restore_round",
+            [
+                *(self.keys.key(store, community, round_id) for store in stores),
+                self.keys.key("rounds", community),
+                f"{self.keys.prefix(community)}rounds_due",
+            ],
+            [community, round_id, stood, *values],
+        )
+        self.rebuilt.rounds += done
+        return bool(done)
+
+    async def _moves(self, history: RoundHistory, one: Round, moves: Sequence[PlayedMove]) -> list[Value]:
+        """Return of each move: member, mark, balance after it, the move as the round keeps it."""
+        balances = {
+            (balance.member, balance.cause): balance.points
+            for balance in await history.balances(one.community, one.id)
+        }
+        # After a move that changed no points: the nearest to what the member then had, the present sum.
+        others = sorted({move.member for move in moves if (move.member, move.cause) not in balances})
+        sums: dict[str, int] = {}
+        for start in range(0, len(others), _MEMBERS):
+            figures = await read_members(
+                self.database, one.community, others[start : start + _MEMBERS], date.max
+            )
+            sums.update({member: found.points for member, found in figures.items()})
+        values: list[Value] = []
+        for move in moves:
+            balance = balances.get((move.member, move.cause))
+            values += [
+                move.member, event_mark(move.cause), sums[move.member] if balance is None else balance,
+                move_record(move),
+            ]  # fmt: skip
+        return values
 
     # ------------------------------------------------------------ members
 
@@ -246,6 +331,16 @@ class _Rebuild:
         pairs = [part for pair in zip(COUNTER_NAMES, counts, strict=True) for part in pair]
         return [key], [COUNTERS_KEPT_MS, *pairs]
 
+    async def _budgets(self, community: str, first: date) -> None:
+        """Restore what is spent of the budgets since a day; one that Redis has, has been used meanwhile."""
+        await self.drain.flush(community)
+        spent = await RoundHistory(self.database).spent(community, first)
+        calls: list[ScriptCall] = [
+            ([budget_key(self.keys, community, day.isoformat())], [points, COUNTERS_KEPT_MS])
+            for day, points in spent.items()
+        ]
+        self.rebuilt.budgets += sum(await script_all(self.redis, "restore_once", calls))
+
     async def _wishes(self, community: str) -> None:
         """Restore who wants nothing unprompted; what is said meanwhile is newer than history, and stays."""
         key = wishes_key(self.keys, community)
@@ -285,6 +380,23 @@ class _Rebuild:
                 *(part for pair in fields.items() for part in pair),
             ],
         )  # fmt: skip
+
+
+def _round_fields(one: Round, moves: Sequence[PlayedMove]) -> dict[str, Value]:
+    """Return a round as scripts/lib/round.lua keeps it."""
+    conditions = json.loads(one.settings)
+    days = conditions.get("member_days", 0)
+    return {
+        "game": one.game, "place": one.place, "community": one.community, "state": one.state.value,
+        "end": one.end, "channel": one.channel, "user_id": one.user_id, "group_id": one.group_id,
+        "host": one.host, "payer": one.payer, "settings": one.settings, "word": one.word, "seed": one.seed,
+        "commitment": one.commitment, "once": int(one.once), "seats": len(one.seats), "pot": one.pot,
+        "staked": one.staked, "house": one.house, "paid": one.paid, "refund": one.refund,
+        "at_ms": one.at_ms, "ends_at_ms": one.ends_at_ms, "ended_at_ms": one.ended_at_ms,
+        "last_at_ms": moves[-1].at_ms if moves else one.at_ms, "day": one.day, "facts": one.facts,
+        "shares": " ".join(map(str, one.seats)), "checked_in": int(conditions.get("checked_in") is True),
+        "joined_before_ms": joined_before_ms(one.at_ms, days) if isinstance(days, int) else 0,
+    }  # fmt: skip
 
 
 def _sum(figures: MemberFigures, board: Board) -> Value:

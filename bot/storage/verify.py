@@ -2,9 +2,10 @@
 
 Compared are, for every member that either store knows: the balance and each ranking that is still kept with
 the sums of the ledger, the check-in calendar with the check-ins, the counters of the last days with the
-activity history; queued deliveries with what senders will find; and who wants nothing unprompted. Looked for
-are ledger entries that one cause made twice, entries that could not be drained, and outboxes that do not get
-empty. Only communities of the configuration are looked at.
+activity history; queued deliveries with what senders will find; who wants nothing unprompted; and what open
+rounds of games hold. Looked for are rounds that gave more or less than was put in, or other than their moves
+and the ledger say, ledger entries that one cause made twice, entries that could not be drained, and outboxes
+that do not get empty. Only communities of the configuration are looked at.
 
 Everything is drained first. With a running server figures move while they are compared, so what differs is
 compared again after a fresh drain, and counts only while Redis stands still. Memory is bounded: a chunk of
@@ -14,6 +15,7 @@ subjects at a time, and a list that ends at `most`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bot.clock import Clock
@@ -24,6 +26,7 @@ from bot.storage.live_figures import (
     DeliverySource,
     Figures,
     MemberSource,
+    RoundSource,
     Source,
     WishSource,
     explain,
@@ -33,6 +36,7 @@ from bot.storage.redis.keys import Keys
 from bot.storage.sql.database import Database
 from bot.storage.sql.drained import read_faults
 from bot.storage.sql.ledger import LedgerHistory
+from bot.storage.sql.rounds import RoundHistory, Unbalanced
 
 LIST_LIMIT = 1000
 _RECHECKS = 3
@@ -86,10 +90,11 @@ async def verify(
     """
     check = _Check(drain, most)
     await _check_outboxes(check, redis, keys)
-    for source in (MemberSource, ActivitySource, DeliverySource, WishSource):
+    for source in (MemberSource, ActivitySource, DeliverySource, WishSource, RoundSource):
         await check.source(source(redis, keys, database, communities, clock))
     for community in communities:
         await _check_duplicates(check, database, community.id)
+        await _check_rounds(check, RoundHistory(database), community.id)
     await _check_faults(check, database)
     return check.found
 
@@ -185,6 +190,50 @@ async def _check_duplicates(check: _Check, database: Database, community: str) -
             what = f"ledger entries for {row.reason}{rule} of cause {row.cause}"
             cure = "one is right: take the others back with a reversal"
             check.add(Disagreement(community, row.member, what, None, row.entries, cure))
+
+
+async def _check_rounds(check: _Check, history: RoundHistory, community: str) -> None:
+    """List ended rounds whose figures, moves and ledger entries do not sum up; each is one state of SQL."""
+    async for rows in history.unbalanced(community):
+        for row in rows:
+            for what, found in _faults_of_round(row):
+                if check.is_full:
+                    return
+                id_ = row.round.round.id
+                cure = f"run.py verify-round {id_} says more; correct points with a grant or a reversal"
+                check.add(Disagreement(community, "", f"round {id_}: {what}", None, found, cure))
+    async for ids in history.unknown_rounds(community):
+        for id_ in ids:
+            if check.is_full:
+                return
+            what = f"round {id_}: has ledger entries or moves, but history does not know it"
+            check.add(Disagreement(community, "", what, None, 1, "look for it in drain_faults"))
+
+
+def _faults_of_round(row: Unbalanced) -> Iterator[tuple[str, int]]:
+    """Yield what is wrong with a round, and the figure that does not fit."""
+    one = row.round.round
+    put_in = one.pot + one.staked + one.house
+    paid_by_payer = one.pot - one.refund if one.payer else 0
+    for is_right, what, found in (
+        (
+            put_in == one.paid + one.refund,
+            f"paid and given back, where {put_in} were put in",
+            one.paid + one.refund,
+        ),
+        (row.moves == row.round.moves, f"moves, where it had {row.round.moves} at its end", row.moves),
+        (row.staked == one.staked, f"points staked by its moves, where it had {one.staked}", row.staked),
+        (row.house == one.house, f"points held back for its moves, where it had {one.house}", row.house),
+        (row.given == one.paid, f"points given by the ledger, where it paid {one.paid}", row.given),
+        (row.put_in == one.staked, f"points staked by the ledger, where it had {one.staked}", row.put_in),
+        (
+            row.from_payer == paid_by_payer,
+            f"points of who paid by the ledger, where it used {paid_by_payer}",
+            row.from_payer,
+        ),
+    ):
+        if not is_right:
+            yield what, found
 
 
 async def _check_faults(check: _Check, database: Database) -> None:

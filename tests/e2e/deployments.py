@@ -42,6 +42,15 @@ MUTE = replace(APP, name="mute", agent_id=1000008, secret="")
 NEW_YORK = replace(APP, name="newyork", agent_id=1000009, secret="hidden-secret-of-new-york")
 NIGHT = replace(APP, name="night", agent_id=1000010, secret="hidden-secret-of-the-night")
 ACCOUNTS = (APP, OA, COMPATIBLE, PLAIN, MUTE, NEW_YORK, NIGHT)
+BOT = SandboxChannel(
+    name="bot",
+    kind="wecom_aibot",
+    receiver_id="",
+    account_id="aib-e2e",
+    token="hiddenTokenOfTheBot",
+    encoding_aes_key="hiddenKeyOfTheBot00hiddenKeyOfTheBot0000000",
+    mode="callback",
+)
 
 MANAGER = "boss"
 COMMUNITIES: tuple[dict[str, Any], ...] = (
@@ -49,6 +58,15 @@ COMMUNITIES: tuple[dict[str, Any], ...] = (
     {"id": "york", "channels": ["newyork"], "time_zone": "America/New_York"},
     {"id": "owls", "channels": ["night"], "day_start": "04:00"},
     # compatible, plain and mute are in none: each is a community of its own.
+)
+# Where games are played: one community in groups of the AI bot, one in direct chats, both with stakes.
+_STAKES = {
+    "stakes": True,
+    "own": {game: {"cool_down_s": 0} for game in ("dice_point", "dice_size", "dice_sum", "dice_compare")},
+}
+GAME_COMMUNITIES: tuple[dict[str, Any], ...] = (
+    {"id": "group", "channels": ["bot"], "managers": [f"bot:{MANAGER}"], "games": _STAKES},
+    {"id": "direct", "channels": ["oa"], "managers": [f"oa:{MANAGER}"], "games": _STAKES},
 )
 
 
@@ -62,6 +80,7 @@ class Deployment:
     database_url: str = "embedded"
     api_base: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    accounts: Sequence[SandboxChannel] = ACCOUNTS
 
     @property
     def data_dir(self) -> Path:
@@ -80,7 +99,7 @@ class Deployment:
             "server": {"host": "127.0.0.1", "port": 0, "member_rate_per_min": 1_000_000},
             "storage": {"data_dir": "data", "redis": self.redis_url, "database": self.database_url},
             "communities": list(COMMUNITIES),
-            "channels": [self._channel(account) for account in ACCOUNTS],
+            "channels": [self._channel(account) for account in self.accounts],
         }
         for section, values in self.settings.items():
             usual[section] = {**usual.get(section, {}), **values} if isinstance(values, dict) else values
@@ -90,11 +109,13 @@ class Deployment:
         common = {
             "name": account.name,
             "kind": account.kind,
-            "secret": account.secret,
             "token": account.token,
             "encoding_aes_key": account.encoding_aes_key,
             **({"api_base": self.api_base} if self.api_base else {}),
         }
+        if account.kind == "wecom_aibot":
+            return common
+        common["secret"] = account.secret
         if account.kind == "wecom_app":
             return {**common, "corp_id": account.receiver_id, "agent_id": account.agent_id}
         own = {"app_id": account.receiver_id, "original_id": account.account_id, "mode": account.mode}
@@ -120,6 +141,11 @@ class Deployment:
             database = await Database.open(database_url)
             stack.push_async_callback(database.close)
             yield Records(redis, database)
+
+
+def games_deployment(folder: Path, api_base: str) -> Deployment:
+    """Return an installation whose communities play in groups and in direct chats."""
+    return Deployment(folder, {"communities": list(GAME_COMMUNITIES)}, api_base=api_base, accounts=(BOT, OA))
 
 
 def platforms(accounts: Sequence[SandboxChannel] = ACCOUNTS) -> Sandbox:

@@ -51,6 +51,15 @@ def place_of(event: Event) -> str:
     return f"{event.channel}:{event.group_id}" if event.group_id else "*"
 
 
+def event_mark(event_id: str) -> str:
+    """Return the digest of an event's id in hexadecimal, as `Ticket.id` has it."""
+    return _digest(event_id).hex()
+
+
+def _digest(event_id: str) -> bytes:
+    return blake2b(event_id.encode(), digest_size=16).digest()
+
+
 class Standing(StrEnum):
     """What the inbox knows of an event; see the module's table."""
 
@@ -120,7 +129,7 @@ class Inbox:
 
     def ticket(self, event: Event, community: str, day: Day) -> Ticket:
         """Return the names under which this event is kept; the same for every delivery of it."""
-        digest = blake2b(event.id.encode(), digest_size=16).digest()
+        digest = _digest(event.id)
         prefix = self._keys.prefix(community)
         chat = f"{community}:{event.group_id or NO_GROUP}:{event.channel}:{event.user_id}"
         return Ticket(

@@ -25,6 +25,7 @@ from bot.storage.redis.new_delivery import delivery_args, delivery_keys
 from bot.storage.redis.points import board_keys, ledger_keys
 from bot.storage.redis.script_all import ScriptCall, script_all
 
+_DAY_MS = 86_400_000
 MOST_MOVES = 100_000  # of one round
 
 
@@ -299,6 +300,17 @@ class Rounds:
         row = await self._redis.call("HGETALL", self._keys.key("round", community, round_id))
         return _round(round_id, row)
 
+    async def look(self, community: str, round_id: str) -> tuple[Round, int] | None:
+        """Return a round and how many moves it has; None as of `get`."""
+        row, moves = await self._redis.call_many(
+            [
+                ("HGETALL", self._keys.key("round", community, round_id)),
+                ("LLEN", self._keys.key("round_moves", community, round_id)),
+            ]
+        )
+        found = _round(round_id, row)
+        return None if found is None else (found, moves)
+
     async def moves(self, community: str, round_id: str, first: int = 0) -> tuple[PlayedMove, ...]:
         """Return the moves of a round from the number `first` on, in the order of receipt."""
         key = self._keys.key("round_moves", community, round_id)
@@ -486,10 +498,26 @@ class Rounds:
         return self._keys.key("round_rests", community)
 
     def _budget(self, community: str, day: str) -> str:
-        return self._keys.key("budget", community, day)
+        return budget_key(self._keys, community, day)
 
     def _caps(self, community: str, day: str) -> str:
         return self._keys.key("round_caps", community, day)
+
+
+def budget_key(keys: Keys, community: str, day: str) -> str:
+    """Return the key of what is spent of a day's budget; `day` is YYYY-MM-DD."""
+    return keys.key("budget", community, day)
+
+
+def joined_before_ms(at_ms: int, member_days: int) -> int:
+    """Return the instant before which who has been here for so many days has joined; 0 for no days."""
+    return at_ms - member_days * _DAY_MS + 1 if member_days else 0
+
+
+def move_record(move: PlayedMove) -> str:
+    """Return a move as scripts/round_move.lua keeps it."""
+    record = (move.member, str(move.at_ms), move.said, str(move.stake), move.cause)
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
 
 
 def _who(ticket: Ticket, played: Round, now_ms: int) -> tuple[Value, ...]:

@@ -1,8 +1,9 @@
 """Writes what the drain took from Redis: once, however often and in whatever pieces it is handed over.
 
-Ledger entries, check-ins and moves of rounds are written once and never changed. Members, deliveries, opt-outs
-and rounds are states: the one with the latest place in the outbox stays. Counters only grow: the greatest value
-stays, so neither a reading that was overtaken nor a Redis that lost its memory can lower the history.
+Ledger entries, check-ins and moves of rounds are written once and never changed. Members, deliveries,
+opt-outs and rounds are states: the one with the latest place in the outbox stays. Counters only grow: the
+greatest value stays, so neither a reading that was overtaken nor a Redis that lost its memory can lower the
+history.
 """
 
 from __future__ import annotations

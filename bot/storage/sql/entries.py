@@ -26,6 +26,7 @@ NAME_LIMIT = 128
 
 _ENTRY_ID = re.compile(r"[0-9]{1,6}-([0-9]{1,13})-([0-9]{1,18})")
 _WHOLE = re.compile(r"-?[0-9]{1,19}")
+_WHOLES = re.compile(r"(?:[0-9]{1,18}(?: [0-9]{1,18})*)?")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _STATES = frozenset({"queued", "delivered", "dead"})
 _ROUND_STATES = frozenset({"open", "closed", "cancelled", "expired"})
@@ -226,6 +227,8 @@ def _round_row(entry: DrainedEntry, position: int) -> Row:
         raise MalformedError("state: unknown")
     if once not in ("0", "1"):
         raise MalformedError("once: neither 0 nor 1")
+    if not _WHOLES.fullmatch(_text(fields, "shares")):
+        raise MalformedError("shares: not whole numbers")
     return {
         "community": _id(fields, "community"),
         "id": _id(fields, "id"),

@@ -145,7 +145,7 @@ class LedgerHistory:
             select(*what, func.count())
             .join_from(several, ledger, same)
             .where(_COLUMNS.community == community)
-            .group_by(*what)
+            .group_by(*what, _COLUMNS.round)  # one event may make a move in each of two rounds
             .having(func.count() > 1)
         )
         async for rows in self._database.stream(query):

@@ -83,6 +83,8 @@ async def _add_payments(
 async def recent_orders(database: Database, community: str, since_ms: int) -> AsyncIterator[list[Order]]:
     """Yield the orders of points made since an instant, and every reversal ever made, in chunks.
 
+    What a round of a game changed is no order: the round itself remembers it.
+
     Raises:
         StoreUnavailableError: The database did not answer.
     """
@@ -90,6 +92,7 @@ async def recent_orders(database: Database, community: str, since_ms: int) -> As
     query = select(entry.member, entry.cause, entry.reverses, entry.balance_after, entry.position).where(
         entry.community == community,
         entry.reason.not_in(_OWN_REASONS),
+        entry.round == "",
         or_(entry.position >= within_int64(since_ms << 20), entry.reverses != ""),
     )
     async for rows in database.stream(query):

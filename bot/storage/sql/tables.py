@@ -270,8 +270,8 @@ rounds = Table(
     Index("ix_rounds_id", "id"),
 )
 
-# `number` is the place of a move in its round, from 0; `house` what was held back for its stake, `points` what it
-# gave at once.
+# `number` is the place of a move in its round, from 0; `house` what was held back for its stake, `points`
+# what it gave at once.
 round_moves = Table(
     "round_moves",
     metadata,

@@ -91,5 +91,64 @@ def delivery_entry(number: int, **fields: str) -> DrainedEntry:
     )
 
 
+def round_entry(number: int, /, **fields: str) -> DrainedEntry:
+    return _entry(
+        number,
+        "round",
+        {
+            "community": "milk",
+            "id": "r1",
+            "moves": "0",
+            "game": "red_packet",
+            "place": "app:g1",
+            "state": "open",
+            "end": "",
+            "channel": "app",
+            "user_id": "ana",
+            "group_id": "g1",
+            "host": "app:ana",
+            "payer": "",
+            "settings": '{"total":30}',
+            "word": "",
+            "seed": "00" * 32,
+            "commitment": "11" * 32,
+            "once": "1",
+            "seats": "2",
+            "pot": "30",
+            "staked": "0",
+            "house": "0",
+            "paid": "0",
+            "refund": "0",
+            "at_ms": "1777852800000",
+            "ends_at_ms": "1777852860000",
+            "ended_at_ms": "0",
+            "day": "2026-05-04",
+            "facts": "",
+            "shares": "10 20",
+        }
+        | fields,
+    )
+
+
+def move_entry(number: int, /, **fields: str) -> DrainedEntry:
+    return _entry(
+        number,
+        "move",
+        {
+            "community": "milk",
+            "round": "r1",
+            "number": "0",
+            "member": "app:ana",
+            "at_ms": str(1_777_852_800_000 + number),
+            "said": "grab",
+            "stake": "0",
+            "house": "0",
+            "points": "10",
+            "cause": f"app:ana:{number}",
+        }
+        | fields,
+    )
+
+
 def _entry(number: int, kind: str, fields: dict[str, str]) -> DrainedEntry:
     return DrainedEntry(id=f"07-1777852800000-{number}", kind=kind, fields=fields)

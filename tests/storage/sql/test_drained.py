@@ -14,7 +14,14 @@ from bot.storage.sql.deliveries import DeliveryHistory
 from bot.storage.sql.drained import DrainedEntry, read_faults, write_drained
 from bot.storage.sql.ledger import LedgerHistory
 from bot.storage.sql.members import Member, MemberHistory
-from tests.storage.sql.entry_makers import check_in_entry, delivery_entry, ledger_entry, member_entry
+from tests.storage.sql.entry_makers import (
+    check_in_entry,
+    delivery_entry,
+    ledger_entry,
+    member_entry,
+    move_entry,
+    round_entry,
+)
 from tests.storage.sql.rows import clear, everything
 
 DAY = date(2026, 5, 4)
@@ -27,6 +34,7 @@ def _counted(member: str = "app:ana", **fields: int) -> ActivityRow:
 
 async def test_an_entry_handed_over_twice_is_written_once(database: Database) -> None:
     batch = [ledger_entry(1), check_in_entry(2), member_entry(3), delivery_entry(4)]
+    batch += [round_entry(5), move_entry(6)]
     assert await write_drained(database, batch, [_counted()]) == 0
     once = await everything(database)
     assert await write_drained(database, batch, [_counted()]) == 0
@@ -36,6 +44,8 @@ async def test_an_entry_handed_over_twice_is_written_once(database: Database) ->
         "check_ins": 1,
         "members": 1,
         "deliveries": 1,
+        "rounds": 1,
+        "round_moves": 1,
         "activity": 1,
     }
 
@@ -157,6 +167,13 @@ async def test_counters_keep_their_greatest_value(database: Database) -> None:
         (ledger_entry(1, cause="测" * 171), "cause: longer than 512 bytes"),
         (check_in_entry(1, made_up="yes"), "made_up: neither 0 nor 1"),
         (delivery_entry(1, state="lost"), "state: unknown"),
+        (round_entry(1, state="lost"), "state: unknown"),
+        (round_entry(1, once="2"), "once: neither 0 nor 1"),
+        (round_entry(1, pot="much"), "pot: not a whole number of 64 bits"),
+        (round_entry(1, shares="10 much"), "shares: not whole numbers"),
+        (round_entry(1, day=""), "day: not a day YYYY-MM-DD"),
+        (move_entry(1, number=""), "number: not a whole number of 64 bits"),
+        (move_entry(1, member=""), "member: empty"),
         (DrainedEntry("07-1-1", "gift", {}), "kind: unknown"),
         (DrainedEntry("07-1-1", "ledger", {}), "delta: missing"),
         (DrainedEntry("seven", "ledger", ledger_entry(1).fields), "id: not <shard>-<stream id>"),
@@ -218,7 +235,7 @@ def _streams(draw: st.DrawFn) -> list[DrainedEntry]:
 
 def _draw_entry(draw: st.DrawFn, number: int) -> DrainedEntry:
     whose = {"community": draw(_communities), "member": draw(_members)}
-    match draw(st.sampled_from(["ledger", "check_in", "member", "delivery", "unheard of"])):
+    match draw(st.sampled_from(["ledger", "check_in", "member", "delivery", "round", "move", "unheard of"])):
         case "ledger":
             return ledger_entry(number, **whose, delta=draw(_amounts))
         case "check_in":
@@ -227,6 +244,10 @@ def _draw_entry(draw: st.DrawFn, number: int) -> DrainedEntry:
             return member_entry(number, **whose, joins=draw(_amounts), name=draw(_members))
         case "delivery":
             return delivery_entry(number, id=draw(st.sampled_from(["d1", "d2"])), attempts=draw(_amounts))
+        case "round":
+            return round_entry(number, id=draw(st.sampled_from(["r1", "r2"])), pot=draw(_amounts))
+        case "move":
+            return move_entry(number, number=draw(st.integers(0, 2).map(str)), member=whose["member"])
         case kind:
             return DrainedEntry(f"07-1777852800000-{number}", kind, whose)
 
