@@ -14,7 +14,7 @@ from bench.arena import Arena
 from bench.contest import FLOOR, SENDING, WECHATPY, Contest, make_workloads, rules_key
 from bench.cores import Cores, machine
 from bench.product import Product, prepare
-from bench.results import Drained, GrowthRow, Results, Sent, StartUp
+from bench.results import Drained, Grabbed, GrowthRow, Results, Sent, StartUp
 from bench.sizes import SEED, Sizes
 
 _PROBE_S = 0.3
@@ -31,6 +31,7 @@ class _Apart:
     answer_bytes: float
     drained: Drained
     sent: Sent
+    grabbed: Grabbed
 
 
 def run(sizes: Sizes, cores: Cores) -> Results:
@@ -66,6 +67,7 @@ def run(sizes: Sizes, cores: Cores) -> Results:
         answer_bytes=apart.answer_bytes,
         drained=apart.drained,
         sent=apart.sent,
+        grabbed=apart.grabbed,
     )
 
 
@@ -122,6 +124,7 @@ def _measure_apart(sizes: Sizes, cores: Cores) -> _Apart:
     footprint = measure_apart("footprint", core, **store, seen=sizes.seen_events, kept=sizes.kept_answers)
     drained = measure_apart("drain_rate", core, **store, check_ins=sizes.drained_check_ins)
     sent = measure_apart("send_rate", core, **store, deliveries=sizes.deliveries, turns=sizes.turns)
+    grabbed = measure_apart("grab_rate", core, **store, grabs=sizes.grabs, turns=sizes.turns)
     return _Apart(
         index_s=index["seconds"],
         members=[GrowthRow(**row) for row in growth["members"]],
@@ -130,6 +133,7 @@ def _measure_apart(sizes: Sizes, cores: Cores) -> _Apart:
         answer_bytes=footprint["answer_bytes"],
         drained=Drained(**drained),
         sent=Sent(**sent),
+        grabbed=Grabbed(**grabbed),
     )
 
 

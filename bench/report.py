@@ -66,6 +66,7 @@ def rows_of(results: Results) -> list[Row]:
         *_growth("groups", results.groups),
         *_stores(results),
         _sending(results),
+        *_grabbing(results),
         _correctness(results),
     ]
 
@@ -216,6 +217,30 @@ def _sending(results: Results) -> Row:
         _ratio(median(ratios)),
         _spread(ratios),
         absolute=f"{own:,.0f}/s, bare {bare:,.0f}/s",
+    )
+
+
+def _grabbing(results: Results) -> Iterable[Row]:
+    grabbed = results.grabbed
+    ratios = [bare / own for own, bare in zip(grabbed.seconds, grabbed.bare_seconds, strict=True)]
+    own, bare, flood = (
+        grabbed.grabs / median(seconds)
+        for seconds in (grabbed.seconds, grabbed.bare_seconds, grabbed.flood_seconds)
+    )
+    yield Row(
+        f"{_number(grabbed.grabs)} shares of red packets grabbed, the sums checked: grabs/s ÷ the act alone/s",
+        _ratio(median(ratios)),
+        _spread(ratios),
+        "≥ 0.8",
+        median(ratios) >= 0.8,
+        f"{own:,.0f}/s, alone {bare:,.0f}/s",
+    )
+    floods = [own / flood for own, flood in zip(grabbed.seconds, grabbed.flood_seconds, strict=True)]
+    yield Row(
+        f"{_number(grabbed.grabs)} members want the 200 shares of one packet: grabs/s ÷ those above",
+        _ratio(median(floods)),
+        _spread(floods),
+        absolute=f"{flood:,.0f}/s",
     )
 
 

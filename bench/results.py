@@ -49,6 +49,19 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
+class Grabbed:
+    """Shares of red packets grabbed in each turn, the seconds of each, of as many bare acts, and of a flood.
+
+    A flood is as many members who want the shares of one packet.
+    """
+
+    grabs: int
+    seconds: Sequence[float]
+    bare_seconds: Sequence[float]
+    flood_seconds: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """Everything of one run.
 
@@ -70,6 +83,7 @@ class Results:
     answer_bytes: float
     drained: Drained
     sent: Sent
+    grabbed: Grabbed
 
     @property
     def faults(self) -> list[str]:

@@ -31,6 +31,7 @@ class Sizes:
         kept_answers: Events over which the memory of a kept answer is measured.
         drained_check_ins: Check-ins whose outbox entries are drained.
         deliveries: Messages that are sent.
+        grabs: Shares of red packets that are grabbed in a turn.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Sizes:
     kept_answers: int
     drained_check_ins: int
     deliveries: int
+    grabs: int
 
 
 FULL = Sizes(
@@ -72,6 +74,7 @@ FULL = Sizes(
     kept_answers=100_000,
     drained_check_ins=10_000,
     deliveries=10_000,
+    grabs=5_000,
 )
 QUICK = Sizes(
     name="quick",
@@ -92,6 +95,7 @@ QUICK = Sizes(
     kept_answers=20_000,
     drained_check_ins=2_000,
     deliveries=2_000,
+    grabs=2_000,
 )
 TOY = Sizes(
     name="toy",
@@ -112,4 +116,5 @@ TOY = Sizes(
     kept_answers=500,
     drained_check_ins=50,
     deliveries=100,
+    grabs=200,
 )

@@ -16,6 +16,7 @@ Dies here / comes twice:
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from collections import OrderedDict
@@ -220,6 +221,7 @@ class RoundLife:
         self._call = call
         self.new_seed = new_seed
         self._replays: OrderedDict[tuple[str, str], _Replay] = OrderedDict()
+        self._reading: dict[tuple[str, str], asyncio.Future[_Replay | None]] = {}
 
     # ------------------------------------------------------------ begin
 
@@ -520,22 +522,33 @@ class RoundLife:
         return replay.round, replay.state
 
     async def _replay(self, community: str, round_id: str) -> _Replay | None:
-        """Return what this process knows of a round, read anew where it knows nothing."""
+        """Return what this process knows of a round; where it knows nothing, all who ask share one reading."""
         key = (community, round_id)
         known = self._replays.get(key)
         if known is not None:
             self._replays.move_to_end(key)
             return known
+        reading = self._reading.get(key)
+        if reading is None:
+            reading = asyncio.ensure_future(self._read(community, round_id))
+            self._reading[key] = reading
+            reading.add_done_callback(lambda _: self._reading.pop(key, None))
+        return await asyncio.shield(reading)
+
+    async def _read(self, community: str, round_id: str) -> _Replay | None:
         found = await self.store.get(community, round_id)
         game = None if found is None else self.games.get(found.game)
         if found is None or game is None:
             return None
-        replay = self._replays.get(key)  # another call may have read it meanwhile
-        if replay is None:
-            state = game.play.open(found.settings, bytes.fromhex(found.seed), found.id)
-            replay = self._replays[key] = _Replay(found, game, state, [], [])
-            while len(self._replays) > _KNOWN_ROUNDS:
-                self._replays.popitem(last=False)
+        return self._remember(
+            found, game, game.play.open(found.settings, bytes.fromhex(found.seed), found.id)
+        )
+
+    def _remember(self, known: Round, game: Game, state: Any) -> _Replay:
+        replay = _Replay(known, game, state, [], [])
+        replay = self._replays.setdefault((known.community, known.id), replay)
+        while len(self._replays) > _KNOWN_ROUNDS:
+            self._replays.popitem(last=False)
         return replay
 
 

@@ -49,6 +49,7 @@ class TermsBook:
     def __init__(self, defaults: Mapping[str, GameTerms]) -> None:
         """Hold the product's `defaults` by game; a game without any has the rules' own."""
         self._defaults = defaults
+        self._known: dict[tuple[str, str], Terms] = {}
 
     @property
     def games(self) -> frozenset[str]:
@@ -57,6 +58,13 @@ class TermsBook:
 
     def of(self, community: Community, game: str) -> Terms:
         """Return the terms of a game in a community; its own go before the product's, one by one."""
+        name = (community.id, game)
+        found = self._known.get(name)
+        if found is None:  # the configuration never changes while we run
+            found = self._known[name] = self._terms(community, game)
+        return found
+
+    def _terms(self, community: Community, game: str) -> Terms:
         known = self._defaults.get(game, GameTerms()).model_dump(exclude_none=True)
         own = community.games.own.get(game, {})
         both: dict[str, Any] = {**known, **own}

@@ -48,19 +48,16 @@ class Placed:
 
 def board_keys(keys: Keys, community: str, day: Day) -> list[str]:
     """Return the keys of the rankings a change on `day` belongs to: the day, its week, its month, all."""
-    return [
-        keys.key("board", community, "day", day.iso),
-        keys.key("board", community, "week", day.week),
-        keys.key("board", community, "month", day.month),
-        keys.key("board", community, "all"),
-    ]
+    board = f"{keys.prefix(community)}board:{community}:"
+    return [f"{board}day:{day.iso}", f"{board}week:{day.week}", f"{board}month:{day.month}", f"{board}all"]
 
 
 def ledger_keys(keys: Keys, community: str, member: str, day: Day) -> list[str]:
     """Return the first six KEYS of every act that posts to the ledger (scripts/lib/ledger.lua)."""
+    prefix = keys.prefix(community)
     return [
-        keys.key("member", community, member),
-        f"{keys.prefix(community)}outbox",
+        f"{prefix}member:{community}:{member}",
+        f"{prefix}outbox",
         *board_keys(keys, community, day),
     ]
 

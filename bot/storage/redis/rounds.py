@@ -476,13 +476,17 @@ class Rounds:
     # ------------------------------------------------------------ names
 
     def _of_move(self, ticket: Ticket, played: Round) -> list[str]:
-        community, prefix = played.community, self._keys.prefix(played.community)
+        prefix, community = self._keys.prefix(played.community), played.community
+        one = f"{community}:{played.id}"
         return [
             *ledger_keys(self._keys, community, ticket.event.member_id, ticket.day),
-            *self._of_round(community, played.id, "round", "round_moves", "round_marks", "round_players"),
+            f"{prefix}round:{one}",
+            f"{prefix}round_moves:{one}",
+            f"{prefix}round_marks:{one}",
+            f"{prefix}round_players:{one}",
             f"{prefix}day:{ticket.counters}",
             f"{prefix}unwritten",
-            self._caps(community, ticket.day.iso),
+            f"{prefix}round_caps:{community}:{ticket.day.iso}",
         ]
 
     def _of_round(self, community: str, round_id: str, *stores: str) -> list[str]:
