@@ -228,7 +228,7 @@ def _grabbing(results: Results) -> Iterable[Row]:
         for seconds in (grabbed.seconds, grabbed.bare_seconds, grabbed.flood_seconds)
     )
     yield Row(
-        f"{_number(grabbed.grabs)} shares of red packets grabbed, the sums checked: grabs/s ÷ the act alone/s",
+        f"{_number(grabbed.grabs)} shares of red packets grabbed, sums checked: grabs/s ÷ the act alone/s",
         _ratio(median(ratios)),
         _spread(ratios),
         "≥ 0.8",

@@ -1,4 +1,4 @@
-"""The command line: serve (the default), worker, check, doctor, verify, rebuild, token, sandbox.
+"""The command line: serve (the default), worker, check, doctor, verify, verify-round, rebuild, token ….
 
 `--config` may stand before or after the command. Every command works with the server running or stopped.
 Exit codes: 0 well, 1 the thing checked is wrong, 2 usage or configuration.
@@ -59,6 +59,7 @@ class Cli:
                 ("worker", self._worker, ()),
                 ("check", self._check, (_channels_option,)),
                 ("verify", self._verify, (_json_option,)),
+                ("verify-round", self._verify_round, (_round_argument, _json_option)),
                 ("rebuild", self._rebuild, (_json_option,)),
                 ("doctor", self._doctor, (_json_option,)),
                 ("sandbox", self._sandbox, _play_options),
@@ -118,6 +119,17 @@ class Cli:
         from bot.tools import run_verify  # noqa: PLC0415
 
         sys.exit(run_verify(load_config(path, os.environ), as_json=as_json, echo=click.echo))
+
+    def _verify_round(self, path: Path, *, round_id: str, as_json: bool) -> None:
+        """Recompute a round that has ended, and compare what was published and paid.
+
+        Exits 0 when all agrees, 1 when not, 2 for a round that is unknown or still open.
+        """
+        from bot.tools import run_verify_round  # noqa: PLC0415
+
+        config = load_config(path, os.environ)
+        games = {game.play.name: game for router in self.routers(config, path) for game in router.games}
+        sys.exit(run_verify_round(config, games, load_catalog(), round_id, as_json=as_json, echo=click.echo))
 
     def _rebuild(self, path: Path, *, as_json: bool) -> None:
         """Restore the live state in Redis from SQL."""
@@ -214,4 +226,5 @@ _play_options = (
         help="Token of the API, for steps that look at deliveries (or HUOQUN_TOKEN).",
     ),
 )  # fmt: skip
+_round_argument = click.argument("round_id", metavar="ID")
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print data as JSON.")

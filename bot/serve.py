@@ -27,6 +27,7 @@ from bot.errors import RefusedError
 from bot.lifeline import Lifeline
 from bot.logs import configure_logs
 from bot.processes import Supervisor, listen
+from bot.proofs.page import RoundPages
 from bot.rounds.records import RoundRecords
 from bot.routing.router import Router
 from bot.storage.redis.embedded import EmbeddedRedis, open_store
@@ -179,7 +180,7 @@ async def _answering(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(service.close, _GRACE_S)
         await service.parts.keywords.refresh()
-        add_api(service.web_app, api_parts(service))
+        add_pages(service)
         if sandbox_here:
             _mount_sandbox(service, base_address(listeners))
         elif SANDBOX_URL in os.environ:
@@ -199,6 +200,13 @@ async def _answering(
         # A turn makes more objects than the first threshold's 700 and frees nearly all of them itself.
         gc.set_threshold(20_000, 20, 20)
         yield service
+
+
+def add_pages(service: Service) -> None:
+    """Serve the API and the public pages of rounds."""
+    parts = api_parts(service)
+    add_api(service.web_app, parts)
+    RoundPages(parts.records, parts.communities, parts.catalog).add_routes(service.web_app)
 
 
 def api_parts(service: Service) -> ApiParts:

@@ -1,20 +1,24 @@
-"""What the command line does beside serving: verify, rebuild, sandbox; with the server running or stopped."""
+"""What the command line does beside serving: verify, rebuild, sandbox …; the server may run or not."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+from bot.catalog import Catalog
 from bot.clock import SystemClock
 from bot.communities import Communities
 from bot.config import Config, resolve_communities
 from bot.doctor.examination import Places, run_doctor
 from bot.errors import RefusedError
 from bot.logs import configure_logs
+from bot.rounds.play import Game
+from bot.rounds.proof import Proof
+from bot.rounds.records import RoundRecords
 from bot.sandbox.player import play
 from bot.sandbox.scenario import find_scenarios, load_scenarios
 from bot.sandbox.terminal import run_terminal
@@ -24,7 +28,9 @@ from bot.storage.rebuild import Rebuilt, rebuild
 from bot.storage.redis.client import RedisClient, connect
 from bot.storage.redis.embedded import open_store
 from bot.storage.redis.keys import Keys
+from bot.storage.redis.rounds import Rounds
 from bot.storage.sql.database import Database
+from bot.storage.sql.rounds import RoundHistory
 from bot.storage.verify import LIST_LIMIT, Disagreement, verify
 
 WELL, WRONG = 0, 1
@@ -66,6 +72,50 @@ def run_verify(config: Config, *, as_json: bool, echo: Echo) -> int:
             echo(f"… and perhaps more: the list ends at {LIST_LIMIT}")
         echo(f"{len(found)} found" if found else "well: live state and history agree")
     return WRONG if found else WELL
+
+
+def run_verify_round(
+    config: Config, games: Mapping[str, Game], catalog: Catalog, round_id: str, *, as_json: bool, echo: Echo
+) -> int:
+    """Recompute one ended round, print what came of it, and return the exit code.
+
+    Raises:
+        RefusedError: There is no such round, or it is still open.
+        StoreError: A store is away or does not start.
+    """
+
+    async def prove(stores: _Stores) -> Proof | None:
+        await stores.drain.flush_all()
+        history = RoundHistory(stores.database)
+        known = await history.find(round_id)
+        if known is None:
+            return None
+        memory_ms = config.server.event_memory_s * 1000
+        rounds = Rounds(stores.redis, stores.keys, memory_ms=memory_ms)
+        records = RoundRecords(rounds, history, stores.drain, games)
+        return await records.proof(known.round.community, round_id)
+
+    proof = _with_stores(config, prove)
+    if proof is None:
+        raise RefusedError(f"there is no round {round_id}; the API lists them: communities/…/rounds")
+    one = proof.round
+    if one.is_open:
+        raise RefusedError(f"round {round_id} is still open: there is nothing to recompute before its end")
+    problems = [catalog.text("en", f"proof.{found.word}", **found.values) for found in proof.problems]
+    if as_json:
+        told = {
+            "round": one.id, "community": one.community, "game": one.game, "state": one.state.value,
+            "moves": len(proof.moves), "paid": one.paid, "refund": one.refund, "agrees": proof.agrees,
+            "problems": problems,
+        }  # fmt: skip
+        echo(json.dumps(told, ensure_ascii=False, indent=2))
+    else:
+        for problem in problems:
+            echo(problem)
+        found = f"{len(problems)} found" if problems else "well, all of it agrees"
+        what = f"round {one.id} of {one.game} in {one.community}"
+        echo(f"{what}: {len(proof.moves)} moves, {one.paid} points paid: {found}")
+    return WELL if proof.agrees else WRONG
 
 
 def run_rebuild(config: Config, *, as_json: bool, echo: Echo) -> int:

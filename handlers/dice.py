@@ -138,7 +138,7 @@ async def _play(found: Sequence[OpenRound], move: Callable[[OpenRound], Awaitabl
         play = await move(one)
         if play.received:
             return play
-        if best.word is MoveWord.OVER or play.word is MoveWord.ALREADY:
+        if best.word is MoveWord.OVER or (best.result is None and play.result is not None):
             best = play
     return best
 
@@ -259,7 +259,9 @@ _GUESSING: Mapping[str, _Guessing] = {
 }
 
 # What people write without the space that makes it a command.
-_GLUED_GUESS = re.compile(r"[/#]?猜(?:[大小单双] ?押? ?\d{1,9}|\d{1,2}点?(?: ?押? ?\d{1,9})?)(?:积分|分)?")
+_GLUED_GUESS = re.compile(
+    r"[/#]?猜(?:[大小单双] ?押? ?\d{1,9}|\d{1,2}点?(?:(?: | ?押 ?)\d{1,9})?)(?:积分|分)?"
+)
 _GLUED_DICE = re.compile(r"[/#]?(?:掷?骰子|dice)(\d{0,2}d\d{1,4})")
 
 
@@ -477,25 +479,29 @@ def _tell_sum(telling: Telling) -> list[str]:
 
 def _right(telling: Telling, *, shows_bets: bool) -> str:
     """Say who was right, and what each gets."""
-    facts, entries = telling.facts, telling.state.entries
-    back = {award.member: award.points for award in telling.awards if award.why == "winnings"}
-    winners, each, count = facts["winners"], facts["each"], len(facts["winners"])
-
-    def called(member: str) -> str:
-        name, move = telling.name(member), entries[member]
-        values = {"bet": _bet(telling.text, move.said), "stake": move.stake, "back": back.get(member, 0)}
-        if not shows_bets:
-            return telling.text("dice.with_back", name=name, **values) if move.stake else name
-        key = "dice.with_bet_back" if move.stake else "dice.with_bet"
-        return telling.text(key, name=name, **values)
-
+    facts = telling.facts
+    entries, winners, each = facts["entries"], facts["winners"], facts["each"]
     if not winners:
-        return telling.text("dice.nobody_right", entries=facts["entries"])
-    names = _names(telling, winners, called)
+        return telling.text("dice.nobody_right", entries=entries)
+    back = {award.member: award.points for award in telling.awards if award.why == "winnings"}
+    names = _names(
+        telling, winners, lambda member: _winner(telling, member, back.get(member, 0), shows_bets=shows_bets)
+    )
     if not each:
-        return telling.text("dice.right", entries=facts["entries"], count=count, names=names)
-    key = "dice.right_alone" if count == 1 and facts["entries"] > 1 else "dice.right_prize"
-    return telling.text(key, entries=facts["entries"], count=count, each=each, names=names)
+        return telling.text("dice.right", entries=entries, count=len(winners), names=names)
+    key = "dice.right_alone" if len(winners) == 1 and entries > 1 else "dice.right_prize"
+    return telling.text(key, entries=entries, count=len(winners), each=each, names=names)
+
+
+def _winner(telling: Telling, member: str, back: int, *, shows_bets: bool) -> str:
+    """Return the name of who was right, with what they had bet where that is not the same for all."""
+    name, move = telling.name(member), telling.state.entries[member]
+    if not shows_bets:
+        return telling.text("dice.with_back", name=name, stake=move.stake, back=back) if move.stake else name
+    bet = _bet(telling.text, move.said)
+    if not move.stake:
+        return telling.text("dice.with_bet", name=name, bet=bet)
+    return telling.text("dice.with_bet_back", name=name, bet=bet, stake=move.stake, back=back)
 
 
 def _tell_compare(telling: Telling) -> list[str]:

@@ -302,7 +302,7 @@ def _check(parts: ApiParts, order: Order) -> None:
     flaws = [
         Flaw(path=name, problem="holds a NUL character", cure="type it again")
         for name, value in order.given.items()
-        if "\0" in name or "\0" in str(value)
+        if "\0" in name or (isinstance(value, str) and "\0" in value)
     ]
     if len(order.given) > _MOST_SETTINGS:
         flaws.append(Flaw(path="", problem="holds too many settings", cure=f"at most {_MOST_SETTINGS}"))
@@ -313,7 +313,7 @@ def _check(parts: ApiParts, order: Order) -> None:
     except NotPlayedError as error:
         off = order.community.games.off
         played = [name for name in parts.life.games if name not in off]
-        cure = f"{did_you_mean(order.game, played)} Played are {', '.join(played) or 'none'}".strip()
+        cure = did_you_mean(order.game, played)
         problem = "is not played there" if error.word == "off" else "is no game"
         raise invalid([Flaw(path="game", problem=problem, cure=cure)]) from None
     except SettingError as error:
@@ -340,7 +340,7 @@ def _is_same(parts: ApiParts, made: Round, order: Order) -> bool:
         again = game.play.prepare({**json.loads(made.settings), **order.given})
     except SettingError:
         return False
-    return json.loads(again.settings) == json.loads(made.settings)
+    return bool(json.loads(again.settings) == json.loads(made.settings))
 
 
 def _reused(form: RoundForm) -> ProblemError:

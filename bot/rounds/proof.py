@@ -47,7 +47,7 @@ class Problem(NamedTuple):
     """One thing that does not agree: a word of `PROBLEM_VALUES`, and what its text tells."""
 
     word: str
-    values: Mapping[str, object]
+    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ _BODIES: dict[str, Any] = {
         "channel": "app", "name": "鲜奶小队", "owner": "ana", "members": ["ana", "liwei"], "request_id": "g",
     },
     "change_group": {"name": "新名"},
+    "start_round": {"game": "red_packet", "total": 20, "shares": 4, "request_id": "round"},
     "upload_media": {"any": "file"},
     "create_delivery": {
         "community": "milk", "channel": "app", "member": "app:ana",
@@ -63,6 +64,7 @@ async def sample_requests(world: World) -> list[Sample]:
     await world.say("ana", "签到")
     rule = await world.post("/communities/milk/keywords", RULE)
     group = await world.post("/communities/milk/groups", _BODIES["create_group"])
+    played = await world.post("/communities/milk/rounds", _BODIES["start_round"])
     (entry,) = await world.items("/communities/milk/ledger")
     await asyncio.gather(
         dead_delivery(world, "d-milk", "milk", "app"), dead_delivery(world, "d-tea", "tea", "oa")
@@ -74,6 +76,7 @@ async def sample_requests(world: World) -> list[Sample]:
         "{rule}": str(rule.body["id"]),
         "{delivery}": "d-milk",
         "{group}": group.body["id"],
+        "{round}": played.body["id"],
         "{channel}": "app",
     }
     samples = []

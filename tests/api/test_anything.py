@@ -104,7 +104,9 @@ def test_no_path_breaks_anything(running: tuple[World, Ask]) -> None:
     @_many
     @given(endpoint=st.sampled_from(ENDPOINTS), value=_quoted)
     def send(endpoint: Endpoint, value: str) -> None:
-        path = path_of(endpoint, member=value, entry=value, rule=value, delivery=value, group=value)
+        path = path_of(
+            endpoint, member=value, entry=value, rule=value, delivery=value, group=value, round=value
+        )
         check(ask(world.ask(endpoint.method, path, json={})))
         check(ask(world.ask(endpoint.method, path_of(endpoint, community=value), json={})))
 

@@ -29,6 +29,7 @@ def path_of(endpoint: Endpoint, **values: str) -> str:
         "entry": "00-1-0",
         "rule": "1",
         "delivery": "d",
+        "round": "0123456789abcdef",
         "group": "app:g",
         **values,
     }

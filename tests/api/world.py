@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -12,13 +12,14 @@ from typing import Any
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
-from bot.api.routes import PREFIX, add_api
+from bot.api.routes import PREFIX
 from bot.catalog import load_catalog
 from bot.clock import FixedClock
 from bot.codec import decode_answer
 from bot.config import Config
 from bot.model import Content, Event, Text, TextMessage
-from bot.serve import api_parts
+from bot.routing.router import Router
+from bot.serve import add_pages
 from bot.storage.sql.api_tokens import ApiTokenStore
 from bot.wiring import Service, open_service
 from run import ROUTERS
@@ -142,20 +143,26 @@ async def _reply(response: ClientResponse) -> Reply:
     )
 
 
-def _at(api_base: str) -> dict[str, object]:
-    """Return the configuration with the vendor's API at another address."""
-    return {**CONFIG, "channels": [{**channel, "api_base": api_base} for channel in CONFIG["channels"]]}
+def _at(config: Mapping[str, list[dict[str, Any]]], api_base: str) -> dict[str, object]:
+    """Return a configuration with the vendor's API at another address."""
+    return {**config, "channels": [{**channel, "api_base": api_base} for channel in config["channels"]]}
 
 
-async def open_world(redis_url: str, database_url: str) -> World:
+async def open_world(
+    redis_url: str,
+    database_url: str,
+    *,
+    config: Mapping[str, list[dict[str, Any]]] = CONFIG,
+    routers: Sequence[Router] = ROUTERS,
+) -> World:
     """Start the product on these stores; `close_world` ends it."""
     clock = FixedClock(NOON_IN_SHANGHAI)
     vendor = await FakeVendor(clock).__aenter__()
     service = await open_service(
-        Config.model_validate(_at(vendor.base)), ROUTERS, load_catalog(), clock,
+        Config.model_validate(_at(config, vendor.base)), routers, load_catalog(), clock,
         redis_url=redis_url, database_url=database_url,
     )  # fmt: skip
-    add_api(service.web_app, api_parts(service))
+    add_pages(service)
     client = TestClient(TestServer(service.web_app))
     await client.start_server()
     world = World(service, client, clock, vendor)

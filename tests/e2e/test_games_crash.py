@@ -13,8 +13,9 @@ import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 from random import Random
@@ -39,7 +40,7 @@ from games.rules import End, Move, Rules, Settlement
 from tests.e2e.deployments import BOT, MANAGER, OA, Deployment, games_deployment
 from tests.e2e.lines import Line
 from tests.e2e.records import Records, until
-from tests.e2e.serving import Server, run, tell
+from tests.e2e.serving import ProcessId, Server, run, tell
 
 # On embedded stores alone: `tests/storage/redis/test_rounds.py` does each act on all.
 pytestmark = pytest.mark.crash
@@ -152,9 +153,13 @@ class Scene:
         self.server = Server(self.deployment.config)
         await asyncio.to_thread(self.server.wait_ready)
 
-    async def kill(self) -> None:
-        """Kill all of its processes by −9, the store too."""
-        for one in [self.server.main, *self.server.family()]:
+    def processes(self) -> list[ProcessId]:
+        """All processes of the server, the store too."""
+        return [self.server.main, *self.server.family()]
+
+    async def kill(self, victims: Sequence[ProcessId]) -> None:
+        """Kill by −9 what was found before: to find it takes longer than much of what is to be met."""
+        for one in victims:
             one.send(signal.SIGKILL)
         await asyncio.to_thread(self.server.kill)
 
@@ -175,6 +180,11 @@ class Scene:
         first, second = await self.ask(said), await self.ask(said)
         assert first == second, "a repeat was answered otherwise"
         return first
+
+
+def is_received(answer: str) -> bool:
+    """Whether an answer says that a move was received."""
+    return any(word in answer for word in ("抢到", "要掷出", "记下了", "已加入"))
 
 
 def words(channel: str, inner: str) -> str:
@@ -264,7 +274,7 @@ class Table:
         for _ in range(count):
             answer = await self.scene.ask(self.next_move())
             assert _PROOF.search(answer) is None, (self, answer)
-            assert any(word in answer for word in ("抢到", "要掷出", "记下了", "已加入")), (self, answer)
+            assert is_received(answer), (self, answer)
 
     def deciding(self) -> Said:
         """Return what ends the round: its last move, or the word of who began it."""
@@ -377,13 +387,14 @@ async def killed_with_messages_unanswered(
     scene: Scene, messages: Sequence[Said], ready: Callable[[], Any] | None = None
 ) -> None:
     """Send messages without reading what is answered, wait for `ready`, and kill the server."""
+    victims = scene.processes()
     async with AsyncExitStack() as stack:
         lines = [await stack.enter_async_context(Line(scene.server.base)) for _ in messages]
         for line, said in zip(lines, messages, strict=True):
             await line.send_callback(said.channel, said.callback)
         if ready is not None:
             await ready()
-        await scene.kill()
+        await scene.kill(victims)
 
 
 async def assert_budgets(records: Records, ended: Iterable[tuple[Table, str, End]]) -> None:
@@ -411,9 +422,7 @@ async def test_rounds_go_on_after_a_kill_and_are_played_to_their_right_ends(tmp_
         await killed_with_messages_unanswered(scene, unread)
         await scene.start()
         for table, said in zip(rounds, unread, strict=True):
-            assert any(
-                word in await scene.ask_again(said) for word in ("抢到", "要掷出", "记下了", "已加入")
-            ), table
+            assert is_received(await scene.ask_again(said)), table
         tellers, told = {}, {}
         for table in rounds:
             await table.move(table.before_the_end)
@@ -445,6 +454,13 @@ async def assert_received(table: Table, persons: Sequence[str]) -> None:
         await until(has_read, f"{table}: the end of the round to {person or table.group}", 20.0)
 
 
+async def assert_sent_once(records: Records, table: Table, persons: Sequence[str]) -> None:
+    """These persons, and nobody else, have one message each; what a sender that died held has to wait."""
+    rows = await records.rows(tables.deliveries, cause=f"round:{table.round_id}")
+    assert sorted(row["member"] for row in rows) == [f"{table.place.channel}:{one}" for one in persons]
+    assert {row["state"] for row in rows} <= {"queued", "delivered"}, table
+
+
 # ---------------------------------------------------------------- time is up while nobody is there
 
 
@@ -459,18 +475,17 @@ async def test_rounds_whose_time_is_up_while_the_server_is_dead_end_by_themselve
             known = [await table.known(records) for table in rounds]
             ends_at_ms = max(one.ends_at_ms for one in known)
             assert all(one.is_open for one in known), "too slow a machine for so short a life"
-        await scene.kill()
+        await scene.kill(scene.processes())
         while time.time() * 1000 <= ends_at_ms:  # noqa: ASYNC110 - it is the time of day that is waited for
             await asyncio.sleep(0.05)
         await scene.start()
 
         async with scene.deployment.records() as records:
-
-            async def have_ended() -> bool:
-                return not any([await table.is_open(records) for table in rounds])
-
-            seconds = await until(have_ended, "the end of all rounds", SWEPT_S)
+            begun_s = time.monotonic()
+            await have_ended(records, rounds, len(rounds))
+            seconds = time.monotonic() - begun_s
             tell(f"ended {seconds:.1f} s after the server was ready")
+            assert seconds < SWEPT_S
             await records.drain()
             told = {}
             for table in rounds:
@@ -486,15 +501,22 @@ async def test_rounds_whose_time_is_up_while_the_server_is_dead_end_by_themselve
             await assert_budgets(records, [(table, told[table], End.TIME) for table in rounds])
             for table in rounds:  # and nothing more is taken
                 answer = await scene.ask(table.next_move())
-                assert not any(word in answer for word in ("抢到", "要掷出", "记下了", "已加入")), (
-                    table,
-                    answer,
-                )
+                assert not is_received(answer), (table, answer)
                 assert len(await store(records).moves(table.place.community, table.round_id)) == 2
         assert scene.vendor.violations() == {}
 
 
 # ---------------------------------------------------------------- killed at the end
+
+
+async def have_ended(records: Records, rounds: Sequence[Table], count: int) -> None:
+    """Return as soon as so many rounds have ended, and not much later."""
+    keys = [Keys(64).key("round", table.place.community, table.round_id) for table in rounds]
+    async with asyncio.timeout(15):
+        while True:
+            states = await records.redis.call_many([("HGET", key, "state") for key in keys])
+            if len(states) - states.count(b"open") >= count:
+                return
 
 
 async def test_a_round_whose_deciding_message_was_not_answered_ends_once_and_is_told_to_who_repeats_it(
@@ -510,14 +532,8 @@ async def test_a_round_whose_deciding_message_was_not_answered_ends_once_and_is_
                 await table.move(table.before_the_end)
             last = {table: table.deciding() for table in rng.sample(rounds, len(rounds))}
             async with scene.deployment.records() as records:
-
-                async def enough_have_ended(
-                    rounds: list[Table] = rounds, kill_after: int = kill_after
-                ) -> bool:
-                    return [await table.is_open(records) for table in rounds].count(False) >= kill_after
-
                 await killed_with_messages_unanswered(
-                    scene, list(last.values()), lambda: until(enough_have_ended, "the ends")
+                    scene, list(last.values()), partial(have_ended, records, rounds, kill_after)
                 )
             await scene.start()
             async with scene.deployment.records() as records:
@@ -529,5 +545,6 @@ async def test_a_round_whose_deciding_message_was_not_answered_ends_once_and_is_
                     settlement = await table.assert_ended(records, told[table], table.end)
                     ended.append((table, told[table], table.end))
                     if not table.group:
-                        await assert_received(table, table.persons(settlement, last[table].user_id))
+                        persons = table.persons(settlement, last[table].user_id)
+                        await assert_sent_once(records, table, persons)
                 await assert_budgets(records, ended)

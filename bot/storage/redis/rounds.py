@@ -27,6 +27,7 @@ from bot.storage.redis.script_all import ScriptCall, script_all
 
 _DAY_MS = 86_400_000
 MOST_MOVES = 100_000  # of one round
+_FULL_DUE_MS = 3_000  # after its last seat was taken a round that nobody has ended is ended by a sweeper
 
 
 class RoundState(StrEnum):
@@ -413,10 +414,11 @@ class Rounds:
             *self._of_move(ticket, played),
             self._keys.key("round_seats", played.community, played.id),
             day_results_key(self._keys, played.community, ticket.day.iso),
+            f"{self._keys.prefix(played.community)}rounds_due",
         ]
         args = [
             *_who(ticket, played, now_ms), ticket.counters, COUNTERS_KEPT_MS, caps.plays, caps.won,
-            ticket.event.answer_to,
+            ticket.event.answer_to, now_ms + _FULL_DUE_MS,
         ]  # fmt: skip
         return keys, args
 

@@ -564,6 +564,18 @@ async def test_a_round_whose_time_is_up_is_handed_to_one_of_several_sweepers(pro
     assert sorted(names) == sorted(("milk", one.id) for one in due[2:])
 
 
+async def test_a_round_whose_last_seat_is_taken_is_soon_due_in_case_its_taker_dies(live: Live) -> None:
+    one = a_round(seats=(1, 2))
+    await begin(live, one)
+    await take(live, one, event("bob"))
+    assert await store(live).due(NOW_MS + 10_000, NOW_MS + 20_000) == []
+    await take(live, one, event("cy"))
+    assert await store(live).due(NOW_MS + 2_999, NOW_MS + 20_000) == []
+    assert await store(live).due(NOW_MS + 3_000, NOW_MS + 20_000) == [("milk", one.id)]
+    await end(live, one, ending(why="over"))
+    assert await store(live).due(NOW_MS + DAY_MS, NOW_MS + 2 * DAY_MS) == []
+
+
 async def test_a_sweeper_takes_no_more_than_it_wants(live: Live) -> None:
     due = [a_round(pot=1, ends_at_ms=NOW_MS) for _ in range(5)]
     for one in due:

@@ -4,12 +4,15 @@
 -- KEYS[10] member → number of their move   KEYS[11] counters of the member's day
 -- KEYS[12] set of counters not yet written to SQL   KEYS[13] what members did in games today (hash)
 -- KEYS[14] its seats (list of points)      KEYS[15] the community's check-ins of this day
+-- KEYS[16] rounds of the shard by the end of their time
 -- ARGV[1…7] as of round_move.lua   ARGV[8]  name of the counters in KEYS[12]   ARGV[9]  how long counters and caps are kept, ms
 -- ARGV[10] rounds of this game a member may play a day   ARGV[11] points they may win in it a day; each 0 for no limit
--- ARGV[12] what the platform gave to answer this event with
+-- ARGV[12] what the platform gave to answer this event with   ARGV[13] when the round is ended by anybody once all seats are
+-- taken, Unix ms
 -- returns  {'done'|'again', number, points, balance, seats left, at, Unix ms} | {'already', number, points, 0, seats left, 0}
 --          | {'gone', 0, …} all seats are taken | {'over', …} | {'refused', 'check_in'|'joined'} | {'capped', 'plays'|'won'}
--- dies here / comes twice: seat, points and mark are one step, so a repeat finds its own seat.
+-- dies here / comes twice: seat, points and mark are one step, so a repeat finds its own seat. Who takes the last seat and dies
+-- before the end leaves a round that is due.
 --@include ledger
 --@include round
 local taken = redis.call('LLEN', KEYS[8])
@@ -49,6 +52,7 @@ redis.call('HINCRBY', KEYS[13], field .. 'plays', 1)
 if redis.call('HINCRBY', KEYS[13], field .. 'won', points) == tonumber(points) then redis.call('PEXPIRE', KEYS[13], ARGV[9], 'NX') end
 if redis.call('HINCRBY', KEYS[11], 'plays', 1) == 1 then redis.call('PEXPIRE', KEYS[11], ARGV[9], 'NX') end
 redis.call('SADD', KEYS[12], ARGV[8])
+if taken + 1 == tonumber(seats) then redis.call('ZADD', KEYS[16], 'XX', 'LT', ARGV[13], ARGV[1] .. ' ' .. ARGV[7]) end
 redis.call('XADD', KEYS[2], '*', 'kind', 'move', 'community', ARGV[1], 'round', ARGV[7], 'number', taken, 'member', ARGV[2],
   'at_ms', at, 'said', 'grab', 'stake', '0', 'house', '0', 'points', points, 'cause', ARGV[4])
 return {'done', taken, tonumber(points), balance, tonumber(seats) - taken - 1, tonumber(at)}
