@@ -11,14 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from bot.config import Config, load_config, resolve_communities
 from bot.errors import RefusedError
+from bot.serve import database_url
 from bot.storage.redis.client import connect
 from bot.storage.redis.embedded import open_store
 from bot.storage.redis.keys import Keys
+from bot.storage.sql.database import Database
 from bot.tools import run_sandbox
 from tests.storage.live import Live, event
+from tests.storage.playing import Playing
 
 ROOT = Path(__file__).parent.parent
 CONFIG = """
@@ -66,6 +70,24 @@ class Deployment:
                 await live.check_in(event(user_id))
         await client.close()
 
+    async def play(self, redis_url: str) -> tuple[str, str]:
+        """Play a red packet to its end, leave another one open, and return the ids of both."""
+        client = await connect(redis_url)
+        [community] = resolve_communities(self.config)
+        playing = Playing.on(Live(client, Keys(64), community))
+        played = await playing.start("red_packet", total=30, shares=2)
+        for user_id in ("ana", "bob"):
+            await playing.take(played, user_id)
+        open_one = await playing.start("red_packet", cause="api:2", total=30, shares=2)
+        await client.close()
+        return played.id, open_one.id
+
+    async def falsify(self, statement: str) -> None:
+        database = await Database.open(database_url(self.config))
+        async with database.write() as connection:
+            await connection.execute(text(statement))
+        await database.close()
+
 
 def _deployment(folder: Path, *, sandbox: bool = True) -> Deployment:
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -98,6 +120,27 @@ def test_verify_and_rebuild_work_while_the_server_is_stopped_and_while_it_runs(
         assert json.loads(rebuilt.stdout)["members"] == 2
     after = deployment.run("verify", "--json")
     assert (after.returncode, json.loads(after.stdout)) == (0, [])
+
+
+def test_a_round_is_recomputed_by_its_id(deployment: Deployment) -> None:
+    with open_store(deployment.config.storage.data_dir) as store:
+        played, open_one = asyncio.run(deployment.play(store.url))
+    well = deployment.run("verify-round", played)
+    assert well.returncode == 0, well.stderr
+    told = f"round {played} of red_packet in milk: 2 moves, 30 points paid: well, all of it agrees"
+    assert well.stdout == told + "\n"
+    assert deployment.run("verify").returncode == 0
+    for unknown in (open_one, "0123456789abcdef", "nothing"):
+        refused = deployment.run("verify-round", unknown)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert unknown in refused.stderr
+    asyncio.run(deployment.falsify("UPDATE rounds SET seed = commitment WHERE state = 'closed'"))
+    wrong = deployment.run("verify-round", played, "--json")
+    assert wrong.returncode == 1, wrong.stderr
+    found = json.loads(wrong.stdout)
+    assert (found["round"], found["agrees"]) == (played, False)
+    assert any("not the one that was committed to" in problem for problem in found["problems"])
+    assert "app:" not in wrong.stdout
 
 
 def test_the_sandbox_says_what_to_do_when_no_server_answers(deployment: Deployment) -> None:

@@ -62,7 +62,7 @@ def _parse(command: click.Command, arguments: list[str]) -> None:
 def test_the_changelog_lists_every_command_and_the_readme_no_absent_one() -> None:
     commands = set(_group().commands)
     (line,) = re.findall(r"^- Commands: (.+)$", page("CHANGELOG.md").text, re.MULTILINE)
-    assert set(re.findall(r"`(\w+)`", line)) == commands
+    assert set(re.findall(r"`([\w-]+)`", line)) == commands
 
     absent = (
         page("README.md").prose.split("## What is not there yet")[1].split("Commands:")[1].split("\n\n")[0]

@@ -114,14 +114,11 @@ async def test_a_store_that_is_away_is_no_fault_of_ours(
 ) -> None:
     id_ = await _packet(world, "ana", "bob", "cyd")
 
-    async def away(*_: object, **__: object) -> None:
+    def away(*_: object, **__: object) -> None:
         raise StoreUnavailableError("away")
 
-    if store == "redis":
-        monkeypatch.setattr(type(world.service.redis), "call_many", away)
-    else:
-        monkeypatch.setattr(type(world.service.database), "fetch", away)
-        monkeypatch.setattr(type(world.service.database), "read", away)
+    owner, name = (world.service.redis, "call_many") if store == "redis" else (world.service.database, "read")
+    monkeypatch.setattr(type(owner), name, away)
     status, page, headers = await _page(world, f"/rounds/milk/{id_}")
     assert (status, headers["Retry-After"]) == (503, "5")
     assert "暂时无法显示" in page

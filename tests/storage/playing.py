@@ -26,11 +26,13 @@ PACKET, BETS = "packet", "bets"
 
 
 def games() -> dict[str, Game]:
-    """Return a red packet and bets on dice."""
+    """Return a red packet and bets on dice; the packet also under its own name."""
     packet = RulesInPlay(RedPacket(), listens=True, conditions=True)
     bets = RulesInPlay(DiceSize())
     packet.name, bets.name = PACKET, BETS
+    as_in_production = RulesInPlay(RedPacket(), listens=True, conditions=True)
     return {
+        "red_packet": Game(as_in_production, lambda _: "抢完了", ("红包",)),
         PACKET: Game(packet, lambda _: "抢完了", ("红包",)),
         BETS: Game(bets, lambda told: f"开 {told.facts.get('dice')}", ("大小",)),
     }
