@@ -269,10 +269,10 @@ _GLUED_DICE = re.compile(r"[/#]?(?:掷?骰子|dice)(\d{0,2}d\d{1,4})")
 def find_glued(question: Question) -> Route | None:
     """Find 猜11, 猜大50 and 骰子3d6."""
     if _GLUED_GUESS.fullmatch(question.text):
-        return Route("dice.guess", guess, word="猜", personal=True)
+        return Route(f"{router.name}.guess", guess, word="猜", personal=True)
     found = _GLUED_DICE.fullmatch(question.text)
     if found is not None:
-        return Route("dice.roll", roll, word="骰子", rest=found[1], personal=True)
+        return Route(f"{router.name}.roll", roll, word="骰子", rest=found[1], personal=True)
     return None
 
 

@@ -108,9 +108,11 @@ PAIRS = tuple(
         "docs/connect-group-robot.md",
         "docs/connect-official-account.md",
         "docs/connect-wecom.md",
+        "docs/games.md",
         "docs/handlers.md",
         "docs/messages.md",
         "docs/operations.md",
+        "docs/your-own-game.md",
     )
 )
 PAGES = tuple(

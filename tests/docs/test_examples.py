@@ -16,6 +16,7 @@ import pytest
 from bot.api.keyword_forms import RuleReader
 from bot.api.keyword_import import read_rules
 from bot.api.ledger import GrantForm
+from bot.api.rounds import RoundForm
 from bot.catalog import load_catalog
 from bot.checks import check_program
 from bot.cli import Cli
@@ -27,6 +28,8 @@ from bot.platforms.wecom.app import WecomApp
 from bot.routing.normalise import Normaliser
 from bot.sandbox.vendor import DEMO_PEOPLE
 from bot.testing import FakeChat, Stores
+from games.red_packet import RedPacket
+from handlers.play import RulesInPlay
 from run import ROUTERS
 from tests.docs.pages import PAGES, Page, page
 
@@ -196,3 +199,9 @@ def test_the_keyword_rule_and_the_file_of_rules_are_accepted() -> None:
 def test_the_order_of_points_is_accepted() -> None:
     order = GrantForm.model_validate_json(page("docs/api.md").block("json")[0])
     assert (order.member, order.delta) == ("app:ana", 20)
+
+
+def test_the_order_of_a_round_is_accepted() -> None:
+    order = RoundForm.model_validate_json(page("docs/api.md").block("json")[-1])
+    packet = RulesInPlay(RedPacket(), listens=True, conditions=True)
+    assert packet.prepare(order.model_extra or {}).pot == 200

@@ -78,7 +78,8 @@ class Flood:
         self.grabs = [self._grab(number) for number in range(MEMBERS)]
         self._waiting = deque(self._deliveries())
         self._up = asyncio.Event()
-        self._moved = asyncio.Condition()
+        self._moment = asyncio.Event()
+        self._kill_at = 0
         self.answered = 0
         self.cut_off = 0  # deliveries that got no answer
         self.down_s = 0.0
@@ -138,8 +139,9 @@ class Flood:
             (self._rng.randrange(1_000, 4_500), self.kill_a_worker),
         )
         for moment, kill in kills:
-            async with asyncio.timeout(30), self._moved:
-                await self._moved.wait_for(lambda moment=moment: self.answered >= moment)  # type: ignore[misc]
+            self._kill_at = moment
+            self._moment.clear()
+            await asyncio.wait_for(self._moment.wait(), 30)
             at = self.answered
             await kill()
             tell(f"{kill.__name__} after {at} answers")
@@ -163,16 +165,16 @@ class Flood:
             *(one.post(grab.channel, grab.callback) for one in ((line, other) if twin else (line,)))
         )
         for answer in answers:
-            await self._note(grab, answer)
+            self._note(grab, answer)
         return all(answer.status for answer in answers)
 
-    async def _note(self, grab: Grab, answer: Answer) -> None:
+    def _note(self, grab: Grab, answer: Answer) -> None:
         assert answer.status in {0, 200, 503}, answer
         if answer.status == 200:
             grab.answers.append(self._vendor.open_answer(grab.channel, answer.body))
-            async with self._moved:
-                self.answered += 1
-                self._moved.notify_all()
+            self.answered += 1
+            if self.answered >= self._kill_at:
+                self._moment.set()
         else:
             self.cut_off += 1
 
@@ -183,7 +185,7 @@ class Flood:
 
                 async def is_answered(grab: Grab = grab) -> bool:
                     answer = await line.post(grab.channel, grab.callback)
-                    await self._note(grab, answer)
+                    self._note(grab, answer)
                     return answer.status == 200
 
                 await until(is_answered, f"an answer to {grab.member}", 5.0)

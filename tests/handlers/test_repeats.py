@@ -56,6 +56,15 @@ ACTS = (
     text("quiet.opt_in", "订阅"),
     text("quiet.mute", "静音", "ana"),
     text("quiet.unmute", "恢复", "ana"),
+    text("red_packets.send_packet", "发红包 10 2 均分", "ana"),
+    text("red_packets.grab", "抢"),
+    text("rounds.start_round", "开局 猜大小", "ana"),
+    text("dice.guess", "猜大"),
+    text("dice.join", "加入"),
+    text("dice.roll", "骰子 3d6"),
+    text("rounds.show_games", "游戏"),
+    text("rounds.stop_round", "结束 猜大小", "ana"),
+    text("rounds.show_result", "结果"),
     text("help.show_help", "帮助"),
     text("keyword in turn", "轮到谁"),
     text("keyword that rests", "旧词 {积分}"),
@@ -65,8 +74,12 @@ ACTS = (
 )
 # A second run finds the rule as the first, whose answer nobody has heard, has left it, and says so.
 SAID_ANEW = {"managers.add_keyword", "managers.delete_keyword", "managers.confirm_keyword"}
-# What is said in the talk of 关键词 before.
-TALK = {
+# What the manager says before: the talk of 关键词, or what begins a round.
+BEFORE = {
+    "red_packets.grab": ["发红包 10 2 均分"],
+    "dice.guess": ["开局 猜大小"],
+    "dice.join": ["开局 比大小"],
+    "rounds.stop_round": ["开局 猜大小"],
     "managers.take_trigger": ["关键词"],
     "managers.take_answer": ["关键词", "新词"],
     "managers.confirm_keyword": ["关键词", "新词", "新回复"],
@@ -87,7 +100,7 @@ async def set_the_scene(chat: FakeChat, act: Act | None = None) -> None:
     await chat.say("ana", "加分 alice 200 开场")
     await add_rule(chat, "轮到谁", answers=("小明", "小红", "小刚"), pick="in_turn")
     await add_rule(chat, "旧词", answers=("{昵称}：{积分}",), cool_down_s=60)
-    for said in TALK.get(act.command, ()) if act else ():
+    for said in BEFORE.get(act.command, ()) if act else ():
         await chat.say("ana", said)
 
 
@@ -107,6 +120,8 @@ async def books(chat: FakeChat) -> dict[str, Any]:
         "talk": await chat.service.redis.call(
             "GET", f"{chat.service.keys.prefix(COMMUNITY)}talk:{COMMUNITY}:-:{CHANNEL}:ana"
         ),
+        "budget": await stores.rounds.budget_spent(COMMUNITY, "2026-03-02"),
+        "rounds": await stores.rounds.open_in(COMMUNITY, "*"),
         "turn": await chat.service.redis.call("GET", chat.service.keys.key("turn", COMMUNITY, "1")),
     }
 
@@ -129,7 +144,8 @@ async def test_a_message_that_comes_three_times_has_one_effect_and_one_answer(
 
 def _entries(act: Act) -> int:
     # Making up 1 March closes no gap; a check-in of the third day in a row would bring a bonus too.
-    return int(act.command in {"check_in.check_in", "check_in.make_up", "managers.grant"})
+    paid = {"check_in.check_in", "check_in.make_up", "managers.grant", "red_packets.grab"}
+    return int(act.command in paid)
 
 
 @pytest.mark.parametrize("act", ACTS, ids=str)
