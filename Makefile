@@ -10,8 +10,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 run: $(VENV)/.run
 	$(BIN)/python run.py
 
+# In a process per core, at most four. One process: `.venv/bin/python -m pytest -m "not soak"`.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not soak"
+	$(BIN)/python -m pytest -m "not soak" -n auto --maxprocesses 4 --dist worksteal
 
 check: $(VENV)/.check
 	$(BIN)/ruff format --check .

@@ -1,7 +1,8 @@
 """Stores for every test: embedded by default, others by environment.
 
 ``HUOQUN_TEST_REDIS`` (``redis://…`` or ``redis+cluster://…``) and ``HUOQUN_TEST_DATABASE``
-(``postgresql+asyncpg://…``) name the services that `make test-services` runs the suite on.
+(``postgresql+asyncpg://…``) name the services that `make test-services` runs the suite on. All tests share
+and empty them, so that the suite then runs in one process.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -30,6 +32,37 @@ pytest_plugins = ("tests.exercised",)
 
 TEST_REDIS = os.environ.get("HUOQUN_TEST_REDIS", "")
 TEST_DATABASE = os.environ.get("HUOQUN_TEST_DATABASE", "")
+SHARED = bool(TEST_REDIS or TEST_DATABASE)
+
+
+@pytest.hookimpl(optionalhook=True)  # it is pytest-xdist's
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Return how many processes ``-n auto`` stands for; None leaves it to the machine."""
+    return 0 if SHARED else None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse several processes on services that all tests empty."""
+    if SHARED and len(config.getoption("tx", None) or ()) > 1:
+        raise pytest.UsageError(
+            "HUOQUN_TEST_REDIS and HUOQUN_TEST_DATABASE are emptied by tests: leave out -n"
+        )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, those that mostly wait come first, beside those that work.
+
+    Left to their places, most of them would wait beside each other, on cores that nobody uses.
+    """
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("crash") is None)
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """An empty directory whose path leaves room for a Unix socket's; `tmp_path` has up to 70 characters."""
+    with tempfile.TemporaryDirectory(prefix="hq-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,7 @@
-"""Which of the vendor's interfaces the tests called and what they were answered, told at the end."""
+"""Which of the vendor's interfaces the tests called and what they were answered, told once at the end.
+
+Where the tests run in several processes (pytest-xdist), each hands its counts to the one that prints.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import pytest
 from bot.sandbox.vendor import Sandbox
 
 EXERCISED = pytest.StashKey[Counter[tuple[str, int]]]()
+HANDED_OVER = "interfaces_of_the_vendor"
 
 
 def note(config: pytest.Config, told: Mapping[str, Mapping[Any, int]]) -> None:
@@ -19,6 +23,14 @@ def note(config: pytest.Config, told: Mapping[str, Mapping[Any, int]]) -> None:
     for endpoint, codes in told.items():
         for errcode, times in codes.items():
             counts[endpoint, int(errcode)] += times
+
+
+def told_by(config: pytest.Config) -> dict[str, dict[int, int]]:
+    """Return all that was noted, sorted, in the form `note` takes and a worker can send."""
+    told: dict[str, dict[int, int]] = {}
+    for (endpoint, errcode), times in sorted(config.stash.get(EXERCISED, Counter()).items()):
+        told.setdefault(endpoint, {})[errcode] = times
+    return told
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,14 +47,26 @@ def sandboxes_tell(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a worker of pytest-xdist, hand over what it counted; its fixtures are torn down by now."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[HANDED_OVER] = told_by(session.config)
+
+
+@pytest.hookimpl(optionalhook=True)  # it is pytest-xdist's
+def pytest_testnodedown(node: Any) -> None:
+    """Take in what a worker counted; one that crashed hands nothing over, and is a failure of its own."""
+    note(node.config, getattr(node, "workeroutput", {}).pop(HANDED_OVER, {}))
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Print the list."""
-    counts = config.stash.get(EXERCISED, Counter())
-    if not counts:
+    told = told_by(config)
+    if not told:
         return
     terminalreporter.section("interfaces of the vendor: error codes × times")
-    told: dict[str, list[str]] = {}
-    for (endpoint, errcode), times in sorted(counts.items()):
-        told.setdefault(endpoint, []).append(f"{errcode} × {times}")
     for endpoint, codes in told.items():
-        terminalreporter.write_line(f"{endpoint}: {', '.join(codes)}")
+        listed = ", ".join(f"{errcode} × {times}" for errcode, times in codes.items())
+        terminalreporter.write_line(f"{endpoint}: {listed}")

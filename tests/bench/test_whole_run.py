@@ -69,21 +69,21 @@ def toy_run(temporary: Path) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def test_a_toy_run_gets_every_answer_right_and_fills_every_row_of_its_table(tmp_path: Path) -> None:
-    with toy_run(tmp_path) as process:
+def test_a_toy_run_gets_every_answer_right_and_fills_every_row_of_its_table(short_path: Path) -> None:
+    with toy_run(short_path) as process:
         table, progress = process.communicate(timeout=240)
     assert process.returncode == 0, progress
     measured = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")]
     for row in EXPECTED_ROWS:
         assert [cell for cell in measured if cell.startswith(row)], f"{row!r} is missing in\n{table}"
     assert table.splitlines()[-1].split("|")[2].strip().endswith("; 0")  # wrong answers
-    assert list(tmp_path.glob("huoqun-bench-*")) == []
+    assert list(short_path.glob("huoqun-bench-*")) == []
 
 
 @pytest.mark.crash
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_or_killed_run_leaves_no_process_behind(tmp_path: Path, number: int) -> None:
-    with toy_run(tmp_path) as process:
+def test_an_interrupted_or_killed_run_leaves_no_process_behind(short_path: Path, number: int) -> None:
+    with toy_run(short_path) as process:
         # A paused server and its store are there, and another server is about to start or has done so.
         wait_until(
             lambda: state_of_all(started := descendants(process.pid)).count("T") >= 1 and len(started) >= 4

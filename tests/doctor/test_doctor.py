@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,15 +20,9 @@ from bot.sandbox.faults import Fault
 from bot.sandbox.server import SandboxServer
 from tests.e2e.deployments import APP, OA, Deployment
 from tests.e2e.serving import run
+from tests.ports import held_port
 
 pytestmark = [pytest.mark.crash, pytest.mark.asyncio(loop_scope="module")]
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @dataclass
@@ -72,21 +65,21 @@ class Practice:
 @pytest_asyncio.fixture(scope="module", loop_scope="module", name="running")
 async def _running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Practice]:
     """One server for all of them: the doctor changes nothing."""
-    port = _free_port()
     tmp_path = tmp_path_factory.mktemp("practice")
-    async with SandboxServer([APP, OA]) as vendor:
-        deployment = Deployment(
-            tmp_path,
-            {"server": {"port": port}, "communities": []},
-            api_base=vendor.api_base,
-        )
-        server = deployment.serve()
-        ready = await asyncio.to_thread(server.__enter__)
-        vendor.sandbox.callback_base = ready.base
-        try:
-            yield Practice(deployment, vendor, port)
-        finally:
-            await asyncio.to_thread(server.__exit__, None, None, None)
+    with held_port() as port:
+        async with SandboxServer([APP, OA]) as vendor:
+            deployment = Deployment(
+                tmp_path,
+                {"server": {"port": port}, "communities": []},
+                api_base=vendor.api_base,
+            )
+            server = deployment.serve()
+            ready = await asyncio.to_thread(server.__enter__)
+            vendor.sandbox.callback_base = ready.base
+            try:
+                yield Practice(deployment, vendor, port)
+            finally:
+                await asyncio.to_thread(server.__exit__, None, None, None)
 
 
 @pytest.fixture
@@ -170,11 +163,12 @@ async def test_an_aes_key_other_than_the_running_servers(practice: Practice) -> 
 
 async def test_a_public_address_that_nobody_listens_on(practice: Practice) -> None:
     tree = practice.tree()
-    tree["server"]["public_url"] = f"http://127.0.0.1:{_free_port()}"
-    assert set(await practice.wrongs(tree)) == {
-        "channel app callback_unreachable",
-        "channel oa callback_unreachable",
-    }
+    with held_port() as port:
+        tree["server"]["public_url"] = f"http://127.0.0.1:{port}"
+        assert set(await practice.wrongs(tree)) == {
+            "channel app callback_unreachable",
+            "channel oa callback_unreachable",
+        }
 
 
 @pytest.mark.parametrize(
@@ -229,9 +223,10 @@ class _proxy:  # noqa: N801 - used as a context
 
 async def test_an_api_that_cannot_be_reached_and_one_that_is_no_api(practice: Practice) -> None:
     tree = practice.tree()
-    tree["channels"][0]["api_base"] = f"http://127.0.0.1:{_free_port()}"
     practice.vendor.sandbox.faults.add(Fault("oa", "stable_token", http_status=502))
-    wrong = await practice.wrongs(tree)
+    with held_port() as port:
+        tree["channels"][0]["api_base"] = f"http://127.0.0.1:{port}"
+        wrong = await practice.wrongs(tree)
     assert set(wrong) == {"channel app platform_unreachable", "channel oa platform_no_json"}
 
 
@@ -256,19 +251,20 @@ async def test_a_clock_that_is_off(practice: Practice) -> None:
 
 async def test_stores_that_are_away(practice: Practice) -> None:
     tree = practice.tree()
-    tree["storage"] = {
-        "data_dir": "data",
-        "redis": f"redis://127.0.0.1:{_free_port()}",
-        "database": f"postgresql+asyncpg://nobody@127.0.0.1:{_free_port()}/none",
-    }
-    assert set(await practice.wrongs(tree)) == {"redis redis_away", "sql sql_away"}
+    with held_port() as port:
+        tree["storage"] = {
+            "data_dir": "data",
+            "redis": f"redis://127.0.0.1:{port}",
+            "database": f"postgresql+asyncpg://nobody@127.0.0.1:{port}/none",
+        }
+        assert set(await practice.wrongs(tree)) == {"redis redis_away", "sql sql_away"}
 
 
 async def test_with_the_server_stopped_it_says_so_and_looks_at_the_rest(tmp_path: Path) -> None:
     async with SandboxServer([replace(APP)]) as vendor:
         deployment = Deployment(tmp_path, {"communities": []}, api_base=vendor.api_base)
-        practice = Practice(deployment, vendor, _free_port())
-        code, findings = await practice.ask()
+        with held_port() as port:
+            code, findings = await Practice(deployment, vendor, port).ask()
     assert findings["server server_stopped"]["level"] == "warning"
     assert "channel app may_send" in findings
     assert code == 1  # the account is not known to this vendor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,21 +13,24 @@ from tests.e2e.deployments import ACCOUNTS, Deployment
 from tests.e2e.lines import Line
 from tests.e2e.records import until
 from tests.e2e.slow_plugin import GATES
+from tests.ports import held_port
 
 pytestmark = pytest.mark.crash  # on embedded stores alone, as the demo is
 
 
-def free_port() -> int:
-    """A port that was free a moment ago: the configuration has to name it, for the bot's own API calls."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port for the server: the configuration has to name it, for the bot's own API calls."""
+    with held_port() as port:
+        yield port
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-async def test_a_person_of_the_sandbox_is_answered_at_once_and_later(tmp_path: Path, workers: int) -> None:
+async def test_a_person_of_the_sandbox_is_answered_at_once_and_later(
+    tmp_path: Path, port: int, workers: int
+) -> None:
     """With several processes the sandbox is a process's beside them, and whoever is asked passes it on."""
-    gates, port = tmp_path / "gates", free_port()
+    gates = tmp_path / "gates"
     gates.mkdir()
     base = f"http://127.0.0.1:{port}"
     settings = {

@@ -15,8 +15,8 @@ import yaml
 from bot.sandbox.player import play
 from bot.sandbox.scenario import load_scenarios, shipped_scenarios
 from tests.e2e.serving import Server, run, serving, wait_until
-from tests.e2e.test_sandbox_inside import free_port
 from tests.exercised import note
+from tests.ports import held_port
 from tests.sandbox.conftest import AES_KEY
 
 pytestmark = pytest.mark.crash  # real processes on embedded stores, as the demo is
@@ -47,10 +47,8 @@ class Stage:
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Stage]:
     """One server of one process with every kind of channel that hears people."""
-    folder, port = tmp_path_factory.mktemp("stage"), free_port()
-    config = folder / "config.yaml"
-    config.write_text(yaml.safe_dump(_tree(port), allow_unicode=True), encoding="utf-8")
-    with serving(config) as server:
+    config = tmp_path_factory.mktemp("stage") / "config.yaml"
+    with held_port() as port, serving(_written(config, port)) as server:
         made = run(
             "token", "create", "--name", "stage", "--role", "owner", "--config", str(config), limit_s=60
         )
@@ -62,6 +60,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
                 # The end of a stream that is sent again, since its receipt was lost, is counted there too.
                 exceeded = {name for name in channel["violations"] if not name.endswith("after_finish")}
                 assert exceeded == set()
+
+
+def _written(config: Path, port: int) -> Path:
+    config.write_text(yaml.safe_dump(_tree(port), allow_unicode=True), encoding="utf-8")
+    return config
 
 
 def _tree(port: int) -> dict[str, Any]:

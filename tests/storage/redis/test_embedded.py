@@ -367,29 +367,27 @@ def test_a_server_that_holds_the_files_without_listening_keeps_another_from_star
 
 
 def test_a_path_too_long_for_a_socket_gets_a_private_short_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = Path("/tmp") / f"hq-test-{os.getpid()}"  # noqa: S108 - tmp_path itself may be long
-    short.mkdir(mode=0o700)
+    short, other = short_path / "a", short_path / "b"
+    for folder in (short, other):
+        folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(short))
     data_dir = tmp_path / ("long" * 40)
-    try:
-        with EmbeddedRedis.start(data_dir) as store:
-            ask(store.url, "SET", "a", 1)
-            (socket_path,) = short.glob("*/valkey.sock")
-            assert stat.S_IMODE(socket_path.parent.stat().st_mode) == 0o700
-            with pytest.raises(DataDirBusyError):
-                EmbeddedRedis.start(data_dir)
-            monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # the owner's address counts, not ours
-            with open_store(data_dir) as opened:
-                assert ask(opened.url, "GET", "a") == "1"
-        monkeypatch.setattr("tempfile.tempdir", str(short))
-        socket_path.parent.chmod(0o755)
-        with pytest.raises(StoreError, match="not a private directory"):
+    with EmbeddedRedis.start(data_dir) as store:
+        ask(store.url, "SET", "a", 1)
+        (socket_path,) = short.glob("*/valkey.sock")
+        assert stat.S_IMODE(socket_path.parent.stat().st_mode) == 0o700
+        with pytest.raises(DataDirBusyError):
             EmbeddedRedis.start(data_dir)
-        socket_path.parent.rmdir()
-    finally:
-        short.rmdir()
+        monkeypatch.setattr("tempfile.tempdir", str(other))  # the owner's address counts, not ours
+        with open_store(data_dir) as opened:
+            assert ask(opened.url, "GET", "a") == "1"
+    monkeypatch.setattr("tempfile.tempdir", str(short))
+    assert list(socket_path.parent.iterdir()) == []
+    socket_path.parent.chmod(0o755)
+    with pytest.raises(StoreError, match="not a private directory"):
+        EmbeddedRedis.start(data_dir)
 
 
 def test_a_tool_starts_the_store_where_nobody_owns_it_and_stops_it_afterwards(tmp_path: Path) -> None:
