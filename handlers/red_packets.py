@@ -46,7 +46,7 @@ _AMOUNT = re.compile(r"\s*(\d{1,9})(?:积分|分)?\s+(\d{1,6})(?:份|个)?(?:\s+
 # What may hold spaces or commas of its own is taken out before the rest is cut into words.
 _BLESSING = re.compile(r"(?:祝福|blessing)\s*[:：=]?\s*(.+)$", re.DOTALL)
 _WORD = re.compile(r"(?:口令|word)\s*[:：=]?\s*(\S+)")
-_TAIL = re.compile(r"逢\s*(\d(?:[\s、,，]*\d)*)\s*有?奖\s*(\d{1,7})")
+_TAIL = re.compile(r"(?:逢|tail)\s*(\d(?:[\s、,，]*\d)*)\s*(?:有?奖|=)\s*(\d{1,7})")
 _OWN = re.compile(r"自付|自己出|我的积分|own")
 
 
@@ -63,11 +63,11 @@ _READERS = (
     (re.compile(r"均分|平分|普通|equal"), lambda _: {"split": "equal"}),
     (re.compile(r"(?:最佳手气奖?|最佳|手气王|best)(\d{1,7})"), lambda found: {"best": int(found[1])}),
     (re.compile(r"(?:安慰奖?|consolation)(\d{1,7})"), lambda found: {"consolation": int(found[1])}),
-    (re.compile(r"(?:抢?沙发)(?:前?(\d{1,3})[人名个]?)?奖(\d{1,7})"), _sofa),
-    (re.compile(r"第?(\d{1,3})楼奖(\d{1,7})"), _floor),
+    (re.compile(r"(?:抢?沙发|first)(?:前?(\d{1,3})[人名个]?)?(?:奖|=)(\d{1,7})"), _sofa),
+    (re.compile(r"(?:第|place)?(\d{1,3})楼?(?:奖|=)(\d{1,7})"), _floor),
     (re.compile(r"(?:幸运奖?|lucky)(\d{1,7})"), lambda found: {"lucky_prize": int(found[1])}),
-    (re.compile(r"今[日天]签到|签过到|需?签到"), lambda _: {"checked_in": True}),
-    (re.compile(r"入群满?(\d{1,4})天"), lambda found: {"member_days": int(found[1])}),
+    (re.compile(r"今[日天]签到|签过到|需?签到|checkedin"), lambda _: {"checked_in": True}),
+    (re.compile(r"(?:入群满?|member)(\d{1,4})(?:天|d)"), lambda found: {"member_days": int(found[1])}),
 )
 
 

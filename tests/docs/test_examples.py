@@ -156,6 +156,18 @@ async def test_the_first_five_minutes_go_as_the_readme_says(stores: Stores) -> N
         for command, shows in (("明细", "晒单奖励"), ("排行 今日", "30"), ("日历", "1 天"), ("帮助", "签到")):
             assert shows in (await chat.say("xiaoming", said(command)) or "")
 
+        async def in_group(who: str, command: str) -> str:
+            said(f"@活群 {command}")
+            return await chat.say(who, command, group="鲜奶福利群") or ""
+
+        assert "100 积分，10 份" in await in_group("ana", "发红包 100 10")
+        for who in ("xiaoming", "xiaohong"):
+            assert "你抢到" in await in_group(who, "抢")
+        told = await in_group("ana", "结束")
+        assert all(name in told for name in ("抢走了 2 份", "xiaoming　", "xiaohong　"))
+        assert await in_group("ana", "结果") == told
+        assert "猜大小" in await in_group("xiaoming", "游戏")
+
 
 @pytest.mark.parametrize(
     ("name", "platform"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 
 from bot.catalog import load_catalog
 from bot.config.models import GameTerms, Games
+from bot.rounds.desk import Desk
 from bot.rounds.terms import load_terms
 from bot.testing import FakeChat, Stores
 from games.dice import FACES, OUTCOMES, Triples, odds_table
@@ -354,6 +356,15 @@ def test_the_games_of_the_page_are_those_of_the_program(games: Page) -> None:
     rows = [(re.split(r"[ （]", name)[0], _codes(name)[0]) for name, *_ in _rows(games, "Games")]
     offered = [(game.words[0], game.play.name) for router in ROUTERS for game in router.games]
     assert sorted(rows) == sorted(offered)
+
+
+def test_what_handlers_may_do_with_rounds_is_what_there_is() -> None:
+    listed = {_codes(call)[0].partition("(")[0]: _codes(call)[0] for call, _ in page("docs/handlers.md").table("Games")}
+    calls = {name: call for name, call in vars(Desk).items() if callable(call) and not name.startswith("_")}
+    assert listed.keys() == calls.keys()
+    for name, call in calls.items():
+        named = set(re.findall(r"\w+", listed[name])) - {name}
+        assert named == set(inspect.signature(call).parameters) - {"self"}
 
 
 # ---------------------------------------------------------------- fairness
