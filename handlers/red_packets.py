@@ -105,8 +105,13 @@ async def send_packet(ctx: Context) -> Reply:
     if not (ctx.is_manager or ctx.community.games.from_members):
         ctx.personal = True
         return ctx.say("common.managers_only", command=ctx.word)
+    return await start(ctx, ctx.rest_as_sent)
+
+
+async def start(ctx: Context, rest: str) -> Reply:
+    """Begin the packet that is written so."""
     form = ctx.text("packet.form")
-    read = read_packet(ctx.rest_as_sent)
+    read = read_packet(rest)
     if read is None:
         return Reply.text(form)
     wanted, own = read
@@ -288,6 +293,7 @@ router.game(
         play=_PLAY,
         tell=tell,
         words=("红包", "red_packet"),
+        start=start,
         heard=say_word,
         help_key="packet.help",
     )

@@ -8,7 +8,6 @@ from bot.model import Reply
 from bot.rounds.play import Game
 from bot.routing.context import Context
 from bot.routing.router import Router
-from bot.storage.redis.inbox import Standing
 from bot.storage.redis.rounds import OpenRound
 
 router = Router("rounds")
@@ -31,6 +30,9 @@ async def start_round(ctx: Context) -> Reply:
 @router.command("结束", "stop", takes_text=True, for_managers=True)
 async def stop_round(ctx: Context) -> Reply:
     """End the open round here, or the one whose game is named; with 作废 it counts for nothing."""
+    before = await ctx.rounds.stopped()
+    if before is not None:
+        return Reply.text(before.told)
     words = ctx.rest.split()
     cancel = any(ctx.normaliser.normalise(word) in _CANCEL for word in words)
     names = [word for word in words if ctx.normaliser.normalise(word) not in _CANCEL]
@@ -41,21 +43,11 @@ async def stop_round(ctx: Context) -> Reply:
             return ctx.say("round.no_such_game", name=names[0], games="、".join(_all_words(ctx)))
         found = tuple(one for one in found if one.game == game.play.name)
     if not found:
-        return await _stopped_before(ctx)
+        return ctx.say("round.nothing_open")
     if len({one.game for one in found}) > 1:
         return ctx.say("round.which", games="、".join(_words_of(ctx, found)))
     ended = await ctx.rounds.stop(found[0], cancel=cancel)
     return ctx.say("round.nothing_open") if ended is None else Reply.text(ended.told)
-
-
-async def _stopped_before(ctx: Context) -> Reply:
-    """Say that nothing is open; an event that comes again after it has ended a round is told the same."""
-    if ctx.rounds.standing is not Standing.NEW:
-        for round_id, _, _ in (await ctx.rounds.recent())[:1]:
-            again = await ctx.rounds.told(round_id)
-            if again is not None and again.round.end in {"stopped", "cancelled"}:
-                return Reply.text(again.told)
-    return ctx.say("round.nothing_open")
 
 
 @router.command("结果", "战绩", "results")

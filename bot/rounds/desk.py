@@ -93,7 +93,18 @@ class Desk:
     async def stop(self, found: OpenRound, *, cancel: bool = False) -> Ended | None:
         """End a round now, with what is on the table, or with `cancel` as if it had not been."""
         why = "cancelled" if cancel else "stopped"
-        return await self.life.end(self.community, found.id, why, teller=self.ticket.event.member_id)
+        event = self.ticket.event
+        return await self.life.end(self.community, found.id, why, teller=event.member_id, cause=event.id)
+
+    async def stopped(self) -> Ended | None:
+        """Return the round that this very event has ended; None for none. Only one that comes again has."""
+        if self.standing is Standing.NEW:
+            return None
+        for id_, _, _ in await self.recent():
+            known = await self.life.store.get(self.community.id, id_)
+            if known is not None and known.ended_by == self.ticket.event.id:
+                return await self.told(id_)
+        return None
 
     async def told(self, round_id: str) -> Ended | None:
         """Return how a round ended; None where it is open or no longer kept."""

@@ -10,6 +10,8 @@ Dies here / comes twice:
   told the same;
 * after the move that decides a round, before the end: whoever moves next, the event when it comes again, or
   the sweeper at the end of the round's time ends it, with the same awards, since later moves change nothing;
+* Redis comes back without its last moves, as it may where it does not write every one at once: what was
+  replayed of them is dropped, and the round is replayed anew;
 * after the end, before it was told: those who are told by a delivery are in the step of the end; who made
   the deciding move is told when the event comes again.
 """
@@ -31,6 +33,7 @@ from bot.catalog import Catalog
 from bot.clock import Clock
 from bot.communities import Communities
 from bot.day import Day
+from bot.errors import StoreUnavailableError
 from bot.model import Community, FollowUp, Text
 from bot.rounds.play import Announcing, Game, IllegalPlayError, Prepared, Result, Telling, Values
 from bot.rounds.terms import Terms, TermsBook
@@ -54,6 +57,7 @@ from bot.storage.redis.rounds import (
 
 SEED_BYTES = 32
 _KNOWN_ROUNDS = 500  # replayed and kept by one process
+DECIDER_MS = 3_000  # how long who has decided a round has to end it
 _MOST_TRIES = 20  # of an end that is overtaken by moves
 _MOST_TOLD = 200  # persons who are told of the end of a community's round
 _MOST_NAMED = 300
@@ -327,6 +331,8 @@ class RoundLife:
         if stake and not community.games.stakes:
             raise IllegalPlayError("stakes_off", {})
         said, house = replay.game.play.entry(replay.round.settings, said, stake)
+        if house and replay.round.payer:  # what the budget holds back would go to the member who pays
+            raise IllegalPlayError("stakes_off", {})
         caps = self._caps(community, replay.round.game)
         moved = await self.store.move(
             ticket, replay.round, said, stake, house, caps, len(replay.moves), now_ms
@@ -335,20 +341,34 @@ class RoundLife:
         if moved.word not in {MoveWord.DONE, MoveWord.AGAIN, MoveWord.ALREADY}:
             return Play(moved.word, balance=moved.balance, why=moved.why)
         if len(replay.results) <= moved.number:  # another call of this process has moved the window on
-            replay.see(await self.store.moves(community.id, round_id, len(replay.moves)))
+            replay = await self._caught_up(replay)
+        if not _is_of(replay.moves[moved.number], ticket, moved.word):
+            replay = await self._caught_up(replay)
         ended = None
         if replay.decided_by is not None:
-            mine = moved.number == replay.decided_by
-            ended = await self._finish(
-                community, replay, "over", teller=ticket.event.member_id if mine else ""
-            )
+            ended = await self._end_decided(community, replay, ticket, moved.number, now_ms)
         return Play(
             moved.word,
             replay.results[moved.number],
             number=moved.number,
             balance=moved.balance,
-            ended=ended if moved.number == replay.decided_by else None,
+            ended=ended,
         )
+
+    async def _end_decided(
+        self, community: Community, replay: _Replay, ticket: Ticket, number: int, now_ms: int
+    ) -> Ended | None:
+        """End a round that is decided; return its end where the move of this number has decided it.
+
+        Who moves right after that leaves it to the one who decided it, whose answer tells of it; later it is
+        plain that they cannot.
+        """
+        assert replay.decided_by is not None
+        if number == replay.decided_by:
+            return await self._finish(community, replay, "over", teller=ticket.event.member_id)
+        if now_ms - replay.moves[replay.decided_by].at_ms >= DECIDER_MS:
+            await self._finish(community, replay, "over", teller="")
+        return None
 
     async def take(self, community: Community, round_id: str, ticket: Ticket, now_ms: int) -> Play:
         """Take the next seat for the sender of an event; the last one ends the round. Errors as of `move`."""
@@ -376,29 +396,38 @@ class RoundLife:
 
     # ------------------------------------------------------------ end
 
-    async def end(self, community: Community, round_id: str, why: str, *, teller: str = "") -> Ended | None:
+    async def end(
+        self, community: Community, round_id: str, why: str, *, teller: str = "", cause: str = ""
+    ) -> Ended | None:
         """End a round; None for one that is unknown. What had ended before is told as it ended.
 
         `why` is ``time`` (its time is up), ``stopped`` (its host wants it) or ``cancelled`` (it counts for
         nothing). `teller` is the member whose answer tells of it; nobody else in their chat needs to be told.
+        `cause` is the event that ends it.
         """
         replay = await self._replay(community.id, round_id)
-        return None if replay is None else await self._finish(community, replay, why, teller=teller)
+        if replay is None or await self.store.get(community.id, round_id) is None:
+            return None
+        return await self._finish(community, replay, why, teller=teller, cause=cause)
 
-    async def _finish(self, community: Community, replay: _Replay, why: str, *, teller: str) -> Ended:
+    async def _finish(
+        self, community: Community, replay: _Replay, why: str, *, teller: str, cause: str = ""
+    ) -> Ended:
         """End a round as often as other moves come between, until it has ended."""
         for _ in range(_MOST_TRIES):
-            replay.see(await self.store.moves(community.id, replay.round.id, len(replay.moves)))
-            known = await self.store.get(community.id, replay.round.id) or replay.round
+            replay = await self._caught_up(replay)
+            known = await self.store.get(community.id, replay.round.id)
+            if known is None:
+                raise StoreUnavailableError(f"Redis has lost round {replay.round.id}: run.py rebuild")
             if not known.is_open:
                 return await self._as_ended(community, replay, known)
-            ended = await self._try_to_end(community, replay, known, why, teller)
+            ended = await self._try_to_end(community, replay, known, why, teller, cause)
             if ended is not None:
                 return ended
         raise RuntimeError(f"round {replay.round.id} never stood still")
 
     async def _try_to_end(
-        self, community: Community, replay: _Replay, known: Round, why: str, teller: str
+        self, community: Community, replay: _Replay, known: Round, why: str, teller: str, cause: str
     ) -> Ended | None:
         """End a round once; None when it has moved or ended meanwhile."""
         now_ms = self._clock.now_ms()
@@ -416,9 +445,11 @@ class RoundLife:
                 awards=tuple(awards),
                 made_of=None if decided else len(replay.moves),
                 facts=after.facts,
+                cause=cause,
                 rest_ms=self.terms.of(community, known.game).cool_down_s * 1000,
                 deliveries=tuple(
-                    (one, now_ms) for one in self._announcements(known, awards, told, teller, now_ms)
+                    (one, now_ms)
+                    for one in self._announcements(known, replay.moves, awards, told, teller, now_ms)
                 ),
             )
             word, refund = await self.store.end(known, ending, day, now_ms)
@@ -466,12 +497,18 @@ class RoundLife:
         return lambda key, **values: self._catalog.text(community.language, key, pick_by=one.id, **values)
 
     def _announcements(
-        self, played: Round, awards: Sequence[Paid], told: str, teller: str, now_ms: int
+        self,
+        played: Round,
+        moves: Sequence[PlayedMove],
+        awards: Sequence[Paid],
+        told: str,
+        teller: str,
+        now_ms: int,
     ) -> list[Delivery]:
         """Return who must be told of an end by a message of its own.
 
         In a group that is the group, unless somebody's answer there says it. A round of direct chats tells
-        its host and those who get something at the end.
+        its host, those who get something at the end, and the others who played.
         """
         if not told:
             return []
@@ -498,6 +535,7 @@ class RoundLife:
             return [follow_up(played.channel, "", played.group_id, played.answer_to)]
         persons = dict.fromkeys([played.host] if played.user_id else [])
         persons.update(dict.fromkeys(award.member for award in awards))
+        persons.update(dict.fromkeys(move.member for move in moves))
         persons.pop(teller, None)
         split = [member.partition(":") for member in list(persons)[:_MOST_TOLD]]
         return [follow_up(channel, user_id, "", "") for channel, _, user_id in split]
@@ -509,7 +547,7 @@ class RoundLife:
         replay = await self._replay(community.id, round_id)
         if replay is None:
             return None
-        replay.see(await self.store.moves(community.id, round_id, len(replay.moves)))
+        replay = await self._caught_up(replay)
         known = await self.store.get(community.id, round_id)
         return None if known is None or known.is_open else await self._as_ended(community, replay, known)
 
@@ -518,11 +556,11 @@ class RoundLife:
         replay = await self._replay(community.id, round_id)
         if replay is None:
             return None
-        replay.see(await self.store.moves(community.id, round_id, len(replay.moves)))
+        replay = await self._caught_up(replay)
         return replay.round, replay.state
 
     async def _replay(self, community: str, round_id: str) -> _Replay | None:
-        """Return what this process knows of a round; where it knows nothing, all who ask share one reading."""
+        """Return what this process knows of a round; those who ask for an unknown one share one reading."""
         key = (community, round_id)
         known = self._replays.get(key)
         if known is not None:
@@ -534,6 +572,18 @@ class RoundLife:
             self._reading[key] = reading
             reading.add_done_callback(lambda _: self._reading.pop(key, None))
         return await asyncio.shield(reading)
+
+    async def _caught_up(self, replay: _Replay) -> _Replay:
+        """Return a replay with all moves; another one where Redis has come back without some that it saw."""
+        one, seen = replay.round, len(replay.moves)
+        rows = await self.store.moves(one.community, one.id, max(seen - 1, 0))
+        if seen and list(rows[:1]) != replay.moves[-1:] and seen == len(replay.moves):
+            self._replays.pop((one.community, one.id), None)
+            state = replay.game.play.open(one.settings, bytes.fromhex(one.seed), one.id)
+            replay = self._remember(one, replay.game, state)
+            rows = await self.store.moves(one.community, one.id)
+        replay.see(rows)
+        return replay
 
     async def _read(self, community: str, round_id: str) -> _Replay | None:
         found = await self.store.get(community, round_id)
@@ -555,6 +605,13 @@ class RoundLife:
 def round_id(community: str, cause: str) -> str:
     """Return the id of the round that a cause begins: the same however often it is asked for."""
     return blake2b(f"round\0{community}\0{cause}".encode(), digest_size=8).hexdigest()
+
+
+def _is_of(move: PlayedMove, ticket: Ticket, word: MoveWord) -> bool:
+    """Whether a move that was replayed is the one that the store speaks of."""
+    if word is MoveWord.ALREADY:
+        return move.member == ticket.event.member_id
+    return move.cause == ticket.event.id
 
 
 def _after(

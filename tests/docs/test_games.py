@@ -10,12 +10,14 @@ from dataclasses import asdict
 from fractions import Fraction
 from functools import cache
 from itertools import product
+from math import prod
 from typing import Any
 
 import pytest
 
 from bot.catalog import load_catalog
-from bot.config.models import GameTerms, Games
+from bot.config import Config, resolve_communities
+from bot.config.models import Games, GameTerms
 from bot.rounds.desk import Desk
 from bot.rounds.terms import load_terms
 from bot.testing import FakeChat, Stores
@@ -151,43 +153,45 @@ def test_the_chances_of_a_winner_and_of_a_tie_are_right(games: Page) -> None:
     assert [float(figure) for figure in re.findall(r"([\d.]+) %", part("Highest sum"))] == ties
 
 
+@cache
+def _draws(above: int, left: int) -> dict[int, float]:
+    """What a seat has above one point, and how likely, with so much for so many seats."""
+    if left == 1:
+        return {above: 1.0}
+    bound, more = divmod(2 * above, left)
+    chances: dict[int, float] = defaultdict(float)
+    for most, weight in ((bound + 1, more / left), (bound, 1 - more / left)):
+        for drawn in range(most + 1):
+            chances[drawn] += weight / (most + 1)
+    return {drawn: chance for drawn, chance in chances.items() if chance}
+
+
+@cache
+def _none_above(most: int, above: int, left: int) -> float:
+    """The chance that no seat of those left has more than `most` above one point."""
+    if not left:
+        return 1.0
+    return sum(
+        chance * _none_above(most, above - drawn, left - 1)
+        for drawn, chance in _draws(above, left).items()
+        if drawn <= most
+    )
+
+
 def _luckiest(total: int, shares: int) -> list[float]:
     """How often each seat has the largest share, the earliest of equal ones; exact but for rounding."""
-
-    @cache
-    def draws(above: int, left: int) -> dict[int, float]:
-        if left == 1:
-            return {above: 1.0}
-        bound, more = divmod(2 * above, left)
-        chances: dict[int, float] = defaultdict(float)
-        for most, weight in ((bound + 1, more / left), (bound, 1 - more / left)):
-            for drawn in range(most + 1):
-                chances[drawn] += weight / (most + 1)
-        return {drawn: chance for drawn, chance in chances.items() if chance}
-
-    @cache
-    def none_above(most: int, above: int, left: int) -> float:
-        if not left:
-            return 1.0
-        return sum(
-            chance * none_above(most, above - drawn, left - 1)
-            for drawn, chance in draws(above, left).items()
-            if drawn <= most
-        )
-
     luckiest = [0.0] * shares
     for most in range(total - shares + 1):
-        before = {total - shares: 1.0}  # what is left, while every share so far is smaller
+        before = {total - shares: 1.0}  # what is left, and how likely, while every share so far is smaller
         for seat in range(shares):
+            left = shares - seat
             after: dict[int, float] = defaultdict(float)
             for above, reached in before.items():
-                for drawn, chance in draws(above, shares - seat).items():
-                    if drawn == most:
-                        rest = none_above(most, above - drawn, shares - seat - 1)
-                        luckiest[seat] += reached * chance * rest
-                    elif drawn < most:
-                        after[above - drawn] += reached * chance
-            before = after
+                draws = _draws(above, left)
+                luckiest[seat] += reached * draws.get(most, 0) * _none_above(most, above - most, left - 1)
+                for drawn in range(most):
+                    after[above - drawn] += reached * draws.get(drawn, 0)
+            before = {above: chance for above, chance in after.items() if chance}
     return luckiest
 
 
@@ -248,10 +252,14 @@ async def test_every_line_of_a_member_is_understood(stores: Stores) -> None:
         await chat.say("bob", "你好", group="g")
         await chat.say("ana", "加分 bob 1000 押", group="g")
         said = {}
-        for number, line in enumerate(("抢", "骰子", "猜大", "猜小", "猜单", "猜双", "猜 11", "加入", "猜大 20", "猜 11 20")):
+        for number, line in enumerate(
+            ("抢", "骰子", "猜大", "猜小", "猜单", "猜双", "猜 11", "加入", "猜大 20", "猜 11 20")
+        ):
             assert f"`{line}`" in ENGLISH.prose
             here = f"g{number}"
-            game = {"抢": "", "骰子": "指定点数", "加入": "比大小"}.get(line, "猜点数" if "11" in line else "猜大小")
+            game = {"抢": "", "骰子": "指定点数", "加入": "比大小"}.get(
+                line, "猜点数" if "11" in line else "猜大小"
+            )
             await chat.say("ana", f"开局 {game}" if game else "发红包 100 10", group=here)
             said[line] = await chat.say("bob", line, group=here) or ""
             await chat.say("ana", "结束 作废", group=here)
@@ -282,22 +290,14 @@ def test_what_the_side_rules_cost_is_the_pot() -> None:
         terms, pot = re.findall(r"(\d+(?: \+ \d+)+) = (\d+)", line)[0]
         assert sum(map(int, terms.split(" + "))) == int(pot) == 220
         cells = [cost for _, _, cost, _ in _rows(games, "Side rules of a packet") if cost]
-        costs = [eval_product(cost) for cost in cells]
+        costs = [prod(int(factor) for factor in re.findall(r"\d+", cost)) for cost in cells]
         assert costs == list(map(int, terms.split(" + ")))
-
-
-def eval_product(cell: str) -> int:
-    """Return what ``5 × 10 shares`` comes to."""
-    product_ = 1
-    for factor in re.findall(r"\d+", cell):
-        product_ *= int(factor)
-    return product_
 
 
 @_BOTH
 def test_the_settings_have_the_bounds_and_usual_values_of_the_page(games: Page) -> None:
     terms = load_terms()
-    community = _community()
+    (community,) = resolve_communities(Config.model_validate({"communities": [{"id": "any"}]}))
     listed: dict[str, set[str]] = defaultdict(set)
     for game, _, setting, least, most, usual in _rows(games, "Settings of the dice games"):
         rules, (name,) = _RULES[game], _codes(setting)
@@ -318,12 +318,6 @@ def test_the_settings_have_the_bounds_and_usual_values_of_the_page(games: Page) 
 
 def _value(cell: str) -> int | str:
     return _codes(cell)[0] if "`" in cell else int(cell)
-
-
-def _community() -> Any:
-    from bot.config import Config, resolve_communities  # noqa: PLC0415
-
-    return resolve_communities(Config.model_validate({"communities": [{"id": "any"}]}))[0]
 
 
 @_BOTH
@@ -359,7 +353,10 @@ def test_the_games_of_the_page_are_those_of_the_program(games: Page) -> None:
 
 
 def test_what_handlers_may_do_with_rounds_is_what_there_is() -> None:
-    listed = {_codes(call)[0].partition("(")[0]: _codes(call)[0] for call, _ in page("docs/handlers.md").table("Games")}
+    listed = {
+        _codes(call)[0].partition("(")[0]: _codes(call)[0]
+        for call, _ in page("docs/handlers.md").table("Games")
+    }
     calls = {name: call for name, call in vars(Desk).items() if callable(call) and not name.startswith("_")}
     assert listed.keys() == calls.keys()
     for name, call in calls.items():
@@ -391,7 +388,9 @@ def test_the_figures_to_try_it_with_are_right(games: Page) -> None:
 
 @_BOTH
 def test_which_draws_are_mixed_is_what_the_rules_say(games: Page) -> None:
-    listed = {_codes(game)[0]: "mixed" in draws or "混合" in draws for game, draws, _ in _rows(games, "Exactly")}
+    listed = {
+        _codes(game)[0]: "mixed" in draws or "混合" in draws for game, draws, _ in _rows(games, "Exactly")
+    }
     assert listed == {rules.name: rules.mixed for rules in _RULES.values()}
 
 

@@ -17,6 +17,24 @@ from tests.docs.pages import ROOT, Page, page
 PAGE = page("docs/your-own-game.md")
 # Texts are fenced as `yml`: blocks in `yaml` are whole configurations, and loaded as such.
 _FILE = re.compile(r"^`([\w./-]+)`:\n\n```(?:python|yml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_TERMS = """
+import json
+import sys
+
+from bot.api.rounds import RoundForm
+from bot.config import Config, resolve_communities
+from bot.rounds.terms import check_terms, load_terms
+from bot.yaml_tree import read_yaml
+from handlers.number_bomb import router
+
+(game,), terms = router.games, load_terms()
+form = RoundForm.model_validate_json(sys.argv[1])
+own = {"id": "own", "games": {"own": read_yaml(sys.argv[2].encode()).tree}}
+communities = resolve_communities(Config.model_validate({"communities": [own, {"id": "usual"}]}))
+check_terms(terms, communities, {"number_bomb": game})
+found, usual = (terms.of(community, "number_bomb") for community in communities)
+print(json.dumps([game.play.prepare(form.model_extra).pot, found.life_s, found.settings, usual.life_s]))
+"""
 _COPIED = ("handlers", "games", "content", "run.py", "config.yaml", "pyproject.toml")
 
 
@@ -69,25 +87,8 @@ def test_the_order_and_the_terms_of_the_page_are_accepted(checkout: Path) -> Non
     (order,) = [span for span in PAGE.spans if span.startswith('{"game"')]
     (terms,) = [span for span in PAGE.spans if span.startswith("number_bomb: {")]
     assert json.loads(order)["game"] == "number_bomb"
-    code = f"""
-import json
-from bot.api.rounds import RoundForm
-from bot.config import Config, resolve_communities
-from bot.rounds.terms import check_terms, load_terms
-from bot.yaml_tree import read_yaml
-from handlers.number_bomb import router
-
-(game,) = router.games
-form = RoundForm.model_validate_json({order!r})
-own = read_yaml({terms!r}.encode()).tree
-config = Config.model_validate({{"communities": [{{"id": "milk", "games": {{"own": own}}}}]}})
-communities = resolve_communities(config)
-check_terms(load_terms(), communities, {{"number_bomb": game}})
-found = load_terms().of(communities[0], "number_bomb")
-usual = load_terms().of(resolve_communities(Config.model_validate({{"communities": [{{"id": "milk"}}]}}))[0], "number_bomb")
-print(json.dumps([game.play.prepare(form.model_extra).pot, found.life_s, dict(found.settings), usual.life_s]))
-"""
-    assert json.loads(_run(checkout, "-c", code)) == [50, 600, {"prize": 50}, 3600]
+    (checkout / "terms.py").write_text(_TERMS, encoding="utf-8")
+    assert json.loads(_run(checkout, "terms.py", order, terms)) == [50, 600, {"prize": 50}, 3600]
 
 
 def test_nothing_of_the_page_is_in_the_product() -> None:

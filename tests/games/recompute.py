@@ -34,20 +34,24 @@ def dice(proof: Any, count: int, index: str) -> list[int]:
     return [1 + draw(proof, f"{index} {number}", 6, entries) for number in range(count)]
 
 
-def red_packet(proof: Any) -> dict[str, Any]:
-    settings = proof["settings"]
-    total, seats, shares = settings["total"], settings["shares"], []
-    above = total - seats
-    for left in range(seats, 1, -1):
-        seat = seats - left + 1
+def random_shares(proof: Any, total: int, seats: int) -> list[int]:
+    shares, above = [], total - seats
+    for seat in range(1, seats):
+        left = seats - seat + 1
         bound, more = divmod(2 * above, left)
         bound += draw(proof, f"share {seat} upper", left) < more
         drawn = draw(proof, f"share {seat}", bound + 1)
         shares.append(1 + drawn)
         above -= drawn
-    shares.append(1 + above)
-    if settings["split"] == "equal":
+    return [*shares, 1 + above]
+
+
+def red_packet(proof: Any) -> dict[str, Any]:
+    total, seats = proof["settings"]["total"], proof["settings"]["shares"]
+    if proof["settings"]["split"] == "equal":
         shares = [total // seats + (seat < total % seats) for seat in range(seats)]
+    else:
+        shares = random_shares(proof, total, seats)
     return {"shares": shares, "lucky_seat": 1 + draw(proof, "lucky seat", seats)}
 
 

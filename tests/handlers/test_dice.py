@@ -1065,7 +1065,7 @@ async def test_games_are_off_in_one_group(open_chat: OpenChat) -> None:
 
 async def test_a_community_compares_in_its_direct_chats(group: FakeChat, falls: Falls) -> None:
     let_fall(falls, "throw 1", 6, 6, 6)
-    waits = "时间到就开奖，到时发「结果」看结果。"
+    waits = "时间到就开奖，我来告诉你结果（也可以发「结果」看）。"
     assert "🎲 比大小开局！" in (await group.say("ana", "开局 比大小") or "")
     assert await group.say("bob", "骰子") == f"已加入比大小。已有 1 人参加，{waits}"
     assert await group.say("cy", "加入") == f"已加入比大小。已有 2 人参加，{waits}"
@@ -1074,8 +1074,7 @@ async def test_a_community_compares_in_its_direct_chats(group: FakeChat, falls: 
     group.transcript.clear()
 
     told = "🎲 比大小时间到！\n1. cy　18 点 👑\n2. bob　3 点\n3. dan　3 点\n🏆 cy 胜出，得 100 积分！\n…"
-    # The host and who has won hear of it unasked, each once.
-    assert await time_up(group) == [("bot", told), ("bot", told)]
+    assert await time_up(group) == [("bot", told)] * 4  # the host and all who played, each once
     assert await time_up(group) == []
     await group.say("bob", "结果")
     assert shown(group) == [("bob", "结果"), ("bot", told)]
@@ -1087,7 +1086,7 @@ async def test_a_community_guesses_in_its_direct_chats(group: FakeChat, falls: F
     let_fall(falls, "dice", 1, 2, 4)
     await group.say("ana", "开局 猜大小 奖50 5分钟")
     for who, said in (("bob", "猜小"), ("cy", "猜大"), ("dan", "猜单")):
-        assert (await group.say(who, said) or "").endswith("到时发「结果」看结果。")
+        assert (await group.say(who, said) or "").endswith("我来告诉你结果（也可以发「结果」看）。")
     group.transcript.clear()
     told = (
         "🎲 猜大小提前结束！\n"
@@ -1097,8 +1096,7 @@ async def test_a_community_guesses_in_its_direct_chats(group: FakeChat, falls: F
     )
     await group.say("ana", "结束")
     assert shown(group) == [("ana", "结束"), ("bot", told)]
-    # Ana has her answer; Bob and Dan are told, Cy asks.
-    assert await time_up(group) == [("bot", told), ("bot", told)]
+    assert await time_up(group) == [("bot", told)] * 3  # Ana has her answer; Bob, Cy and Dan are told
     await group.say("cy", "结果")
     assert shown(group)[-1] == ("bot", told)
     assert [await chat_balance(group)(f"app:{who}") for who in ("bob", "cy", "dan")] == [25, 0, 25]
@@ -1111,7 +1109,8 @@ async def test_a_community_throws_for_the_point_in_its_direct_chats(group: FakeC
     won = await group.say("cy", "骰子") or ""
     assert won.startswith("🎲 6，掷中了！\n🎲 指定点数结束！\n🏆 cy 掷出 6，得 50 积分！")
     group.transcript.clear()
-    [(who, told)] = await time_up(group, SECOND)  # Ana, the host
+    (who, told), other = await time_up(group, SECOND)  # Ana, the host, and Bob, who played
+    assert other == (who, told)
     assert (who, told.splitlines()[0]) == ("bot", "🎲 指定点数结束！")
     assert await group.say("bob", "骰子") == (
         "🎲 3\n（刚才那一局已经结束，这一掷不算数。发「结果」看那一局。）"
@@ -1247,9 +1246,12 @@ async def test_a_round_that_could_not_be_ended_by_its_winner_is_ended_by_the_nex
         patched.setattr(Rounds, "end", fail)
         with pytest.raises(StoreUnavailableError):
             await group.deliver_event(event)
-    assert await say(group, "cy", "骰子") == (
-        "cy，现在没有可以参加的这一局，可能已经结束了。发「结果」看上一局。"
-    )
+    over = "现在没有可以参加的这一局，可能已经结束了。发「结果」看上一局。"
+    assert await say(group, "cy", "骰子") == f"cy，{over}"
+    group.transcript.clear()
+    assert await time_up(group, SECOND) == []  # Bob may still come to it
+    group.pass_time(timedelta(seconds=2))
+    assert await say(group, "dan", "骰子") == f"dan，{over}"
     group.transcript.clear()
     [(_, told)] = await time_up(group, SECOND)
     assert told == "🎲 指定点数结束！\n🏆 bob 掷出 6，得 50 积分！一共掷了 1 次。\n…"

@@ -8,6 +8,7 @@ books.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -134,6 +135,8 @@ class RoundsMachine(RuleBasedStateMachine):
         await database.close()
         self.chat = FakeChat(ROUTERS, managers=["ana"], community=GAMES, stores=self.stores)
         await self.chat.__aenter__()
+        seeds = itertools.count()
+        self.life.new_seed = lambda: next(seeds).to_bytes(32, "big")
         for who in MEMBERS:
             await self.chat.say("ana", f"加分 bot:{who} {START_POINTS}", group="g1")
             await self.chat.say(who, "签到", group="g1")

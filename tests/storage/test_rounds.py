@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from bot.rounds.life import Order
+from bot.rounds.play import IllegalPlayError
+from bot.rounds.records import RoundRecords
 from bot.storage.redis.rounds import MoveWord, Round, RoundState
 from bot.storage.sql.rounds import KnownRound, RoundHistory, RoundSum
 from tests.storage.live import event
@@ -88,6 +90,19 @@ async def test_the_sums_of_the_ledger_are_by_member_and_reason(scene: Scene) -> 
         RoundSum("app:host", "round_pay", "", -35),
         RoundSum("app:host", "round_refund", "", 20),
     )
+    assert await scene.verify() == []
+
+
+async def test_the_budget_holds_nothing_back_for_a_round_that_a_member_pays(scene: Scene) -> None:
+    """What is not won would go to that member at the end."""
+    playing = Playing.on(scene.live)
+    await _give(scene, "host", "ana")
+    played = await playing.start(BETS, payer="app:host", prize=10, stake_most=50)
+    with pytest.raises(IllegalPlayError, match="stakes_off"):
+        await playing.bet(played, "ana", "big", 50)
+    assert (await playing.bet(played, "ana", "big")).word is MoveWord.DONE
+    await playing.end(played)
+    assert await scene.live.balance("host") + await scene.live.balance("ana") == 200
     assert await scene.verify() == []
 
 
@@ -224,7 +239,7 @@ async def test_nothing_disagrees_and_nothing_is_lost_while_members_play_and_a_re
         while not stop.is_set() and took < 190:
             took += 1
             assert (await playing.take(played, f"u{took}")).word is MoveWord.DONE
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.06)
 
     grabbing = asyncio.create_task(grab())
     try:
@@ -238,6 +253,39 @@ async def test_nothing_disagrees_and_nothing_is_lost_while_members_play_and_a_re
         await grabbing
     assert await scene.verify() == []
     assert (await _history(scene, played)).moves == took
+
+
+async def test_a_process_that_saw_moves_which_redis_has_lost_plays_on_with_those_that_are_left(
+    scene: Scene,
+) -> None:
+    """A Redis that does not write every move at once may come back without the last ones."""
+    playing = Playing.on(scene.live)
+    played = await playing.start(BETS, prize=21)
+    await playing.bet(played, "ana", "big")
+    lost = event("bob", group_id="g1")
+    await playing.bet(played, lost, "small")
+    await scene.lose_memory()
+    await scene.alter("DELETE FROM round_moves WHERE number = 1")
+    await scene.rebuild()
+    assert (await playing.bet(played, "cyd", "odd")).number == 1
+    again = await playing.bet(played, lost, "small")
+    assert (again.word, again.number) == (MoveWord.DONE, 2)
+    ended = await playing.end(played)
+    assert [move.member for move in ended.telling.moves] == ["app:ana", "app:cyd", "app:bob"]
+    assert await scene.verify() == []
+    records = RoundRecords(playing.life.store, RoundHistory(scene.database), scene.drain, playing.life.games)
+    proof = await records.proof("milk", played.id)
+    assert proof is not None
+    assert proof.problems == ()
+
+
+async def test_a_round_that_redis_has_lost_is_not_ended_by_who_remembers_it(scene: Scene) -> None:
+    playing = Playing.on(scene.live)
+    played = await playing.start(BETS, prize=21)
+    await playing.bet(played, "ana", "big")
+    await scene.lose_memory()
+    assert await playing.life.end(scene.live.community, played.id, "time") is None
+    assert (await playing.bet(played, "bob", "small")).word is MoveWord.OVER
 
 
 # -------------------------------------------------------------------- found

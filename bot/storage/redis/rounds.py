@@ -91,6 +91,7 @@ class Round:
         day: The community-day whose budget it uses, ``YYYY-MM-DD``.
         facts: What its texts tell of the end, JSON.
         answer_to: What the platform gave last to answer with (`bot.model.Event.answer_to`); a secret.
+        ended_by: The event that ended it; empty for none. Only Redis knows it.
     """
 
     id: str
@@ -121,6 +122,7 @@ class Round:
     day: str
     facts: str
     answer_to: str = ""
+    ended_by: str = ""
 
     def __repr__(self) -> str:
         """Name the round, without its secrets."""
@@ -249,6 +251,7 @@ class Ending:
         awards: Who gets what.
         made_of: How many moves that was made of; None where later ones do not matter.
         facts: What its texts tell of it, JSON.
+        cause: The event that ends it; empty for none.
         rest_ms: How long the game rests in the place.
         deliveries: Who is told, each due at the instant beside it.
     """
@@ -258,6 +261,7 @@ class Ending:
     awards: tuple[Paid, ...]
     made_of: int | None
     facts: str
+    cause: str = ""
     rest_ms: int = 0
     deliveries: tuple[tuple[Delivery, int], ...] = ()
 
@@ -453,7 +457,8 @@ class Rounds:
             [
                 community, played.id, now_ms, day.iso, ending.state.value, ending.end,
                 -1 if ending.made_of is None else ending.made_of, ending.rest_ms, self._memory_ms,
-                COUNTERS_KEPT_MS, ending.facts, len(awards), *(value for award in awards for value in award),
+                COUNTERS_KEPT_MS, ending.facts, ending.cause,
+                len(awards), *(value for award in awards for value in award),
                 len(deliveries),
                 *(
                     value
@@ -588,4 +593,5 @@ def read_round(round_id: str, values: Mapping[str, str]) -> Round:
         day=values["day"],
         facts=values["facts"],
         answer_to=values.get("answer_to", ""),
+        ended_by=values.get("ended_by", ""),
     )
