@@ -127,6 +127,9 @@ class Parts:
         """
         if record or case.seen:
             case = self.converse(case, record)
+        event, games = case.event, case.question.community.games
+        if (event.channel, event.group_id) in games.off_in:
+            rounds = b""  # nothing is played there, not even the rounds of the whole community
         case = case._replace(rounds=rounds)
         return self._heard(case) if case.conversation is None and listens(rounds) else case
 

@@ -14,6 +14,7 @@ from bot.communities import Communities
 from bot.config import Config, resolve_communities
 from bot.delivery.ability_words import sentences
 from bot.errors import ConfigError, Fault
+from bot.rounds.terms import check_terms, load_terms
 from bot.routing import middleware
 from bot.routing.dispatcher import Dispatcher
 from bot.routing.normalise import Normaliser
@@ -36,6 +37,7 @@ def check_program(config: Config, routers: Sequence[Router], catalog: Catalog) -
     faults = [
         *_faults_of(lambda: Dispatcher(routers, MIDDLEWARES, Normaliser())),
         *_faults_of(lambda: check_welcomes(communities)),
+        *_faults_of(lambda: _check_games(communities, routers)),
     ]
     for asked in text_keys((*_modules_of(routers), middleware, work)):
         faults += _text_faults(asked, catalog)
@@ -56,6 +58,11 @@ def describe_channels(config: Config) -> Iterator[str]:
         ):
             yield f"  {title}:"
             yield from (f"    - {line}" for line in lines)
+
+
+def _check_games(communities: Communities, routers: Sequence[Router]) -> None:
+    games = {game.play.name: game for router in routers for game in router.games}
+    check_terms(load_terms(), communities, games)
 
 
 def _faults_of(attempt: Callable[[], object]) -> list[Fault]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
+from urllib.parse import quote
 
 from aiohttp import ClientSession, web
 
@@ -59,7 +60,7 @@ from bot.storage.redis.media_ids import MediaIds
 from bot.storage.redis.members import Members
 from bot.storage.redis.pacing import PaceStore
 from bot.storage.redis.points import Points
-from bot.storage.redis.rounds import Rounds
+from bot.storage.redis.rounds import Round, Rounds
 from bot.storage.redis.streams import AddressUses, Streams, stream_id
 from bot.storage.redis.tokens import TokenStore
 from bot.storage.sql.blobs import BlobStore
@@ -152,6 +153,8 @@ def _join(
         clock,
         normalise=normaliser.normalise,
         call=display_member,
+        reserved=dispatcher.command_words,
+        page_of=partial(_page_of, config.server.public_url),
     )
     parts = Parts(
         platforms=open_platforms(config.channels, partial(_voice, communities, keys, catalog)),
@@ -215,6 +218,13 @@ def _open_stores(
         member_history=MemberHistory(database),
         keyword_rules=KeywordRuleStore(database, clock),
     )
+
+
+def _page_of(public_url: str, played: Round) -> str:
+    """Return the public address of a round's page; empty where it is not known how the outside reaches us."""
+    if not public_url:
+        return ""
+    return f"{public_url.rstrip('/')}/rounds/{quote(played.community, safe='')}/{played.id}"
 
 
 def _terms(communities: Communities, dispatcher: Dispatcher) -> TermsBook:

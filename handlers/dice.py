@@ -14,11 +14,12 @@ from typing import Any
 
 from bot.model import Reply
 from bot.rounds.desk import MoveWord
-from bot.rounds.life import Play, Started
-from bot.rounds.play import Game, IllegalPlayError, Telling
+from bot.rounds.life import Play
+from bot.rounds.play import Announcing, Game, IllegalPlayError, Telling
 from bot.routing.context import Context, Question
 from bot.routing.router import Route, Router
-from bot.storage.redis.rounds import OpenRound
+from bot.storage.redis.inbox import Standing
+from bot.storage.redis.rounds import OpenRound, Round
 from games.dice import MOST_DICE, MOST_FACES, SIZES, SUMS, Triples, parse_dice, throw, ways, wins
 from games.dice_compare import CompareSettings, DiceCompare
 from games.dice_point import DicePoint, PointSettings
@@ -30,6 +31,7 @@ from handlers.play import RulesInPlay
 from handlers.round_talk import (
     Found,
     Reader,
+    Say,
     begin,
     commitment_line,
     duration,
@@ -68,7 +70,7 @@ async def roll(ctx: Context) -> Reply:
     if pointed:
         return _rolled(ctx, await _play(pointed, lambda one: ctx.rounds.move(one, "roll")))
     if found:
-        return await _join(ctx, found)
+        return await _join(ctx, found, free=True)
     recent = await ctx.rounds.recent(_POINT, _COMPARE)
     late = bool(recent) and ctx.event.sent_at_ms - recent[0][2] < _LATE_THROW_MS
     return _throw(ctx, "", late=late)
@@ -109,14 +111,14 @@ def _rolled(ctx: Context, play: Play) -> Reply:
     return ctx.say("round.over")  # somebody has won before
 
 
-async def _join(ctx: Context, found: Sequence[OpenRound]) -> Reply:
-    """Join the first of these rounds of 比大小 that takes one."""
+async def _join(ctx: Context, found: Sequence[OpenRound], *, free: bool = False) -> Reply:
+    """Join the first of these rounds of 比大小 that takes one; with `free` none whose entry costs points."""
+    entries = {one.id: await _entry_of(ctx, one) for one in found}
+    if free and entries[found[0].id] and ctx.rounds.standing is Standing.NEW:
+        return ctx.say("dice.entry_first", entry=entries[found[0].id])
 
     async def enter(one: OpenRound) -> Play:
-        known = await ctx.rounds.life.state(ctx.community, one.id)
-        if known is None:
-            return Play(MoveWord.OVER)
-        return await ctx.rounds.move(one, "join", known[1].settings.entry)
+        return await ctx.rounds.move(one, "join", entries[one.id])
 
     try:
         play = await _play(found, enter)
@@ -126,9 +128,15 @@ async def _join(ctx: Context, found: Sequence[OpenRound]) -> Reply:
         return not_done(ctx, play)
     if not play.received:
         return ctx.say("dice.already_compare")
-    stake, entries = play.result.values["stake"], play.result.values["entries"]
+    stake, count = play.result.values["stake"], play.result.values["entries"]
     paid = ctx.text("dice.with_entry", stake=stake, balance=play.balance) if stake else ""
-    return ctx.say("dice.entered_compare", stake=paid, entries=entries, wait=_wait(ctx))
+    return ctx.say("dice.entered_compare", stake=paid, entries=count, wait=_wait(ctx))
+
+
+async def _entry_of(ctx: Context, found: OpenRound) -> int:
+    """Return what a member puts in to join a round of 比大小; 0 where it is not known any more."""
+    known = await ctx.rounds.life.state(ctx.community, found.id)
+    return 0 if known is None else int(known[1].settings.entry)
 
 
 async def _play(found: Sequence[OpenRound], move: Callable[[OpenRound], Awaitable[Play]]) -> Play:
@@ -339,73 +347,75 @@ async def _start(ctx: Context, game: str, text: str) -> Reply:
             return ctx.say("dice.stakes_off")
         wanted = replace(wanted, given={**wanted.given, staked: 0})
     started, refused = await begin(ctx, game, wanted, form=form)
-    return refused if started is None else _announce(ctx, started)
+    return refused if started is None else Reply.text(_announcement(ctx.text, started.round))
 
 
-def _announce(ctx: Context, started: Started) -> Reply:
-    played = started.round
+def announce(announcing: Announcing) -> str:
+    """Announce a round that nobody in the chat has begun."""
+    return _announcement(announcing.text, announcing.round)
+
+
+def _announcement(text: Say, played: Round) -> str:
     settings = _PLAYS[played.game].read(played.settings)
-    lasts = duration(ctx, (played.ends_at_ms - played.at_ms) // 1000)
-    lines = [*_ANNOUNCE[played.game](ctx, settings, lasts), commitment_line(ctx, played)]
-    return Reply.text("\n".join(lines))
+    lasts = duration(text, (played.ends_at_ms - played.at_ms) // 1000)
+    lines = [*_ANNOUNCE[played.game](text, settings, lasts), commitment_line(text, played)]
+    return "\n".join(lines)
 
 
-def _announce_point(ctx: Context, settings: PointSettings, lasts: str) -> list[str]:
+def _announce_point(text: Say, settings: PointSettings, lasts: str) -> list[str]:
     how = "dice.how_point" if settings.interval_s else "dice.how_point_at_will"
     return [
-        ctx.text("dice.started_dice_point", point=settings.point, prize=settings.prize),
-        ctx.text(how, seconds=settings.interval_s, lasts=lasts),
+        text("dice.started_dice_point", point=settings.point, prize=settings.prize),
+        text(how, seconds=settings.interval_s, lasts=lasts),
     ]
 
 
-def _announce_size(ctx: Context, settings: SizeSettings, lasts: str) -> list[str]:
-    lines = [ctx.text("dice.started_dice_size", lasts=lasts), ctx.text("dice.how_size")]
+def _announce_size(text: Say, settings: SizeSettings, lasts: str) -> list[str]:
+    lines = [text("dice.started_dice_size", lasts=lasts), text("dice.how_size")]
     if settings.prize:
-        lines.append(ctx.text("dice.prize_shared", prize=settings.prize))
-    lines.append(ctx.text(f"dice.triples_{settings.triples}", ways=ways("big", settings.triples)))
+        lines.append(text("dice.prize_shared", prize=settings.prize))
+    lines.append(text(f"dice.triples_{settings.triples}", ways=ways("big", settings.triples)))
     if settings.stake_most:
         most = settings.stake_most
-        lines.append(ctx.text("dice.stakes_size", example=min(_USUAL_STAKE, most), most=most))
+        lines.append(text("dice.stakes_size", example=min(_USUAL_STAKE, most), most=most))
     return lines
 
 
-def _announce_sum(ctx: Context, settings: SumSettings, lasts: str) -> list[str]:
-    lines = [ctx.text("dice.started_dice_sum", lasts=lasts), ctx.text("dice.how_sum")]
+def _announce_sum(text: Say, settings: SumSettings, lasts: str) -> list[str]:
+    lines = [text("dice.started_dice_sum", lasts=lasts), text("dice.how_sum")]
     if settings.prize:
-        lines.append(ctx.text("dice.prize_shared", prize=settings.prize))
+        lines.append(text("dice.prize_shared", prize=settings.prize))
     if settings.stake_most:
         most = settings.stake_most
         pairs = ((low, 21 - low) for low in range(3, 11))  # a sum and the one from above fall as often
         returns = [
-            ctx.text("dice.return", low=low, high=high, back=given_back(str(low), 10)) for low, high in pairs
+            text("dice.return", low=low, high=high, back=given_back(str(low), 10)) for low, high in pairs
         ]
         lines.append(
-            ctx.text(
+            text(
                 "dice.stakes_sum",
                 example=min(_USUAL_STAKE, most),
                 most=most,
-                returns=_list(ctx.text, returns),
+                returns=_list(text, returns),
             )
         )
     return lines
 
 
-def _announce_compare(ctx: Context, settings: CompareSettings, lasts: str) -> list[str]:
+def _announce_compare(text: Say, settings: CompareSettings, lasts: str) -> list[str]:
     lines = [
-        ctx.text("dice.started_dice_compare", dice=settings.dice, lasts=lasts),
-        ctx.text("dice.how_compare"),
+        text("dice.started_dice_compare", dice=settings.dice, lasts=lasts),
+        text("dice.how_compare_entry" if settings.entry else "dice.how_compare"),
     ]
     if settings.prize:
-        lines.append(ctx.text("dice.prize_one", prize=settings.prize))
+        lines.append(text("dice.prize_one", prize=settings.prize))
     if settings.entry:
-        lines.append(ctx.text("dice.entry", entry=settings.entry))
-    lines.append(
-        ctx.text("dice.least_entry" if settings.entry else "dice.least", least=settings.least_players)
-    )
+        lines.append(text("dice.entry", entry=settings.entry))
+    lines.append(text("dice.least_entry" if settings.entry else "dice.least", least=settings.least_players))
     return lines
 
 
-_ANNOUNCE: Mapping[str, Callable[[Context, Any, str], list[str]]] = {
+_ANNOUNCE: Mapping[str, Callable[[Say, Any, str], list[str]]] = {
     _POINT: _announce_point,
     _SIZE: _announce_size,
     _SUM: _announce_sum,
@@ -570,7 +580,16 @@ def _names(telling: Telling, members: Sequence[str], called: Callable[[str], str
 
 
 def _offer(game: str, words: tuple[str, ...], help_key: str) -> None:
-    router.game(Game(_PLAYS[game], tell, (*words, game), start=_starter(game), help_key=help_key))
+    router.game(
+        Game(
+            _PLAYS[game],
+            tell,
+            (*words, game),
+            start=_starter(game),
+            help_key=help_key,
+            announce=announce,
+        )
+    )
 
 
 _offer(_POINT, ("指定点数", "点数"), "dice.help_point")

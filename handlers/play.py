@@ -44,6 +44,7 @@ class RulesInPlay:
             word=str(word),
             checked_in=bool(conditions.get("checked_in", False)),
             member_days=int(str(conditions.get("member_days", 0))),
+            stake=int(str(values.get("entry", 0))),
         )
 
     def conditions(self, settings: str) -> tuple[bool, int]:

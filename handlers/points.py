@@ -22,6 +22,7 @@ _REASONS = frozenset(
         "round_pay", "round_share", "round_stake", "round_prize", "round_refund",
     }
 )  # fmt: skip
+_PRIZES = frozenset({"best_luck", "consolation", "entries", "stake_back", "winnings"})
 _SPANS = {
     "": Span.ALL,
     "今日": Span.DAY, "今天": Span.DAY, "日": Span.DAY, "日榜": Span.DAY, "today": Span.DAY, "day": Span.DAY,
@@ -103,6 +104,8 @@ def _page_number(text: str) -> int | None:
 def _row(ctx: Context, entry: LedgerEntry) -> str:
     # A plug-in's own reason has no text in `content/`; its word is better than nothing.
     reason = ctx.text(f"reason.{entry.reason}") if entry.reason in _REASONS else entry.reason
+    if entry.reason == "round_prize" and entry.rule in _PRIZES:
+        reason = ctx.text(f"prize.{entry.rule}")
     note = " ".join(entry.note.split())
     if len(note) > _NOTE_CHARACTERS:
         note = f"{note[:_NOTE_CHARACTERS]}…"

@@ -9,16 +9,17 @@ from dataclasses import replace
 from bot.model import Reply
 from bot.rounds.desk import MoveWord
 from bot.rounds.life import Play, Started
-from bot.rounds.play import Game, Telling
+from bot.rounds.play import Announcing, Game, Telling
 from bot.routing.context import Context
 from bot.routing.names import display_name
 from bot.routing.router import Router
 from bot.storage.redis.inbox import Standing
-from bot.storage.redis.rounds import OpenRound
+from bot.storage.redis.rounds import OpenRound, Round
 from games.red_packet import RedPacket, RedPacketSettings, Row, results, seat_of
 from handlers.play import RulesInPlay
 from handlers.round_talk import (
     Found,
+    Say,
     Wanted,
     begin,
     commitment_line,
@@ -121,53 +122,56 @@ async def start(ctx: Context, rest: str) -> Reply:
 
 
 async def _announce(ctx: Context, started: Started) -> Reply:
-    played = started.round
-    settings = _settings(played.settings)
     member = await ctx.stores.members.get(ctx.community.id, ctx.event.member_id)
-    lines = [
-        ctx.text(
-            "packet.sent",
-            name=display_name(member.name, ctx.event.user_id),
-            total=settings.total,
-            shares=settings.shares,
-            split=ctx.text(f"packet.split_{settings.split}"),
-        )
-    ]
+    name = display_name(member.name, ctx.event.user_id)
+    return Reply.text("\n".join(_lines(ctx.text, started.round, name)))
+
+
+def announce(announcing: Announcing) -> str:
+    """Announce a packet that nobody in the chat has sent."""
+    name = announcing.text("packet.community", name=announcing.community.name)
+    return "\n".join(_lines(announcing.text, announcing.round, name))
+
+
+def _lines(text: Say, played: Round, name: str) -> list[str]:
+    """Return what is said of a packet when it begins."""
+    settings = _settings(played.settings)
+    split = text(f"packet.split_{settings.split}")
+    lines = [text("packet.sent", name=name, total=settings.total, shares=settings.shares, split=split)]
     if settings.blessing:
-        lines.append(ctx.text("packet.blessing", blessing=settings.blessing))
-    extras = _extras(ctx, settings)
+        lines.append(text("packet.blessing", blessing=settings.blessing))
+    extras = _extras(text, settings)
     if extras:
-        lines.append(ctx.text("packet.extras", extras="；".join(extras)))
+        lines.append(text("packet.extras", extras=text("packet.between").join(extras)))
     checked_in, days = _PLAY.conditions(played.settings)
     if checked_in:
-        lines.append(ctx.text("packet.if_checked_in"))
+        lines.append(text("packet.if_checked_in"))
     if days:
-        lines.append(ctx.text("packet.if_member_days", days=days))
-    lasts = duration(ctx, (played.ends_at_ms - played.at_ms) // 1000)
+        lines.append(text("packet.if_member_days", days=days))
+    lasts = duration(text, (played.ends_at_ms - played.at_ms) // 1000)
     if settings.word:
-        lines.append(ctx.text("packet.how_word", word=settings.word, lasts=lasts))
+        lines.append(text("packet.how_word", word=settings.word, lasts=lasts))
     else:
-        lines.append(ctx.text("packet.how", lasts=lasts))
-    lines.append(commitment_line(ctx, played))
-    return Reply.text("\n".join(lines))
+        lines.append(text("packet.how", lasts=lasts))
+    return [*lines, commitment_line(text, played)]
 
 
-def _extras(ctx: Context, settings: RedPacketSettings) -> list[str]:
+def _extras(text: Say, settings: RedPacketSettings) -> list[str]:
     """Say what a packet gives beside its shares."""
     extras = []
     if settings.best:
-        extras.append(ctx.text("packet.extra_best", points=settings.best))
+        extras.append(text("packet.extra_best", points=settings.best))
     if settings.tail_prize:
-        digits = "、".join(map(str, settings.tail_digits))
-        extras.append(ctx.text("packet.extra_tail", digits=digits, points=settings.tail_prize))
+        digits = text("packet.between_digits").join(map(str, settings.tail_digits))
+        extras.append(text("packet.extra_tail", digits=digits, points=settings.tail_prize))
     if settings.sofa_prize:
-        extras.append(ctx.text("packet.extra_sofa", first=settings.sofa, points=settings.sofa_prize))
+        extras.append(text("packet.extra_sofa", first=settings.sofa, points=settings.sofa_prize))
     if settings.floor_prize:
-        extras.append(ctx.text("packet.extra_floor", floor=settings.floor, points=settings.floor_prize))
+        extras.append(text("packet.extra_floor", floor=settings.floor, points=settings.floor_prize))
     if settings.lucky_prize:
-        extras.append(ctx.text("packet.extra_lucky", points=settings.lucky_prize))
+        extras.append(text("packet.extra_lucky", points=settings.lucky_prize))
     if settings.consolation:
-        extras.append(ctx.text("packet.extra_consolation", points=settings.consolation))
+        extras.append(text("packet.extra_consolation", points=settings.consolation))
     return extras
 
 
@@ -294,6 +298,7 @@ router.game(
         tell=tell,
         words=("红包", "red_packet"),
         start=start,
+        announce=announce,
         heard=say_word,
         help_key="packet.help",
     )

@@ -13,8 +13,9 @@ from bot.rounds.play import IllegalPlayError, SettingError, Telling
 from bot.routing.context import Context
 from bot.storage.redis.rounds import OpenRefused, Round
 
-SHOWN_COMMITMENT = 16  # hexadecimal digits in the chat; the whole of it stands in the round's proof
+SHOWN_COMMITMENT = 32  # hexadecimal digits in the chat: nobody prepares two seeds that share them
 
+_NOT_PLAYED = {"off": "round.off", "unknown": "round.no_game", "stakes": "round.stakes_off"}
 _BETWEEN = re.compile(r"[\s,，、;；+]+")
 _LIFE = re.compile(r"(?:时长|限时|life)?(\d{1,6})(秒钟?|s|分钟|min|m|小时|h|天|d)")
 _SECONDS = {
@@ -31,17 +32,24 @@ _SECONDS = {
 }
 _SHORTEST_S, _LONGEST_S = 10, 30 * 86_400
 
+Say = Callable[..., str]
+"""Fills in a text of `content/`: ``say(key, **values)``."""
+
 Found = re.Match[str]
 Reader = Callable[[Found], Mapping[str, object]]
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a command asks of a round: settings, how long it lives (None: as usual), and what is not known."""
+    """What a command asks of a round: settings, how long it lives (None: as usual), and what is not known.
+
+    `wrong_life` is a length of time that no round may have.
+    """
 
     given: dict[str, object] = field(default_factory=dict)
     life_s: int | None = None
     unknown: str = ""
+    wrong_life: str = ""
 
 
 def read_words(text: str, readers: Sequence[tuple[re.Pattern[str], Reader]]) -> Wanted:
@@ -55,7 +63,9 @@ def read_words(text: str, readers: Sequence[tuple[re.Pattern[str], Reader]]) -> 
     for word in filter(None, _BETWEEN.split(text)):
         lasting = _LIFE.fullmatch(word.lower())
         if lasting is not None:
-            life_s = min(max(int(lasting[1]) * _SECONDS[lasting[2]], _SHORTEST_S), _LONGEST_S)
+            life_s = int(lasting[1]) * _SECONDS[lasting[2]]
+            if not _SHORTEST_S <= life_s <= _LONGEST_S:
+                return Wanted(given, None, wrong_life=word)
             continue
         for pattern, read in readers:
             found = pattern.fullmatch(word)
@@ -77,10 +87,12 @@ async def begin(
     """
     if wanted.unknown:
         return None, Reply.text(f"{ctx.text('round.unknown_word', word=wanted.unknown)}\n{form}")
+    if wanted.wrong_life:
+        return None, Reply.text(f"{ctx.text('round.wrong_life', word=wanted.wrong_life)}\n{form}")
     try:
         started = await ctx.rounds.start(game, wanted.given, payer=payer, life_s=wanted.life_s)
     except NotPlayedError as error:
-        return None, ctx.say("round.off" if error.word == "off" else "round.no_game")
+        return None, ctx.say(_NOT_PLAYED[error.word])
     except SettingError as error:
         return None, Reply.text(
             f"{ctx.text('round.bad_setting', problem=_problem(ctx, game, error))}\n{form}"
@@ -129,14 +141,15 @@ def illegal(ctx: Context, error: IllegalPlayError, *, prefix: str) -> Reply:
     return Reply.text(ctx.text(f"{prefix}.{error.word}", **error.values))
 
 
-def commitment_line(ctx: Context, played: Round) -> str:
+def commitment_line(text: Say, played: Round) -> str:
     """Return the line under the announcement of a round that makes its chance checkable."""
-    return ctx.text("round.commitment", id=played.id, commitment=played.commitment[:SHOWN_COMMITMENT])
+    return text("round.commitment", id=played.id, commitment=played.commitment[:SHOWN_COMMITMENT])
 
 
 def proof_line(telling: Telling) -> str:
     """Return the line under the end of a round by which anybody can check it."""
-    return telling.text("round.proof", id=telling.round.id, seed=telling.round.seed)
+    line = telling.text("round.proof", id=telling.round.id, seed=telling.round.seed)
+    return f"{line}\n{telling.text('round.page', page=telling.page)}" if telling.page else line
 
 
 def refund_line(telling: Telling) -> str:
@@ -149,9 +162,9 @@ def refund_line(telling: Telling) -> str:
     return telling.text("round.refund_budget", points=played.refund)
 
 
-def duration(ctx: Context, seconds: int) -> str:
+def duration(text: Say, seconds: int) -> str:
     """Return a length of time in words."""
     for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
         if seconds >= length and seconds % length == 0:
-            return ctx.text(f"round.{unit}", count=seconds // length)
-    return ctx.text("round.seconds", count=seconds)
+            return text(f"round.{unit}", count=seconds // length)
+    return text("round.seconds", count=seconds)

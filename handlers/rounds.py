@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from bot.model import Reply
+from bot.rounds.life import Ended
 from bot.rounds.play import Game
 from bot.routing.context import Context
 from bot.routing.router import Router
@@ -58,6 +59,30 @@ async def show_result(ctx: Context) -> Reply:
         if ended is not None:
             return Reply.text(ended.told)
     return ctx.say("round.no_result")
+
+
+@router.command("验证", "proof", takes_text=True, personal=True)
+async def check_round(ctx: Context) -> Reply:
+    """Say how a round can be checked, the last one here or the one that is named, and by which mark."""
+    wanted = ctx.normaliser.normalise(ctx.rest)
+    ids = [wanted] if wanted else [round_id for round_id, _, _ in await ctx.rounds.recent()]
+    for round_id in ids[:1]:
+        ended = await ctx.rounds.told(round_id)
+        if ended is not None:
+            return Reply.text(_how_to_check(ctx, ended))
+    return ctx.say("round.no_such_round" if wanted else "round.no_result")
+
+
+def _how_to_check(ctx: Context, ended: Ended) -> str:
+    played, member = ended.round, ctx.event.member_id
+    mark = ctx.rounds.life.games[played.game].play.mark(played.id, member)
+    lines = [
+        ctx.text("round.check", id=played.id, commitment=played.commitment, seed=played.seed),
+        ctx.text("round.your_mark", mark=mark),
+    ]
+    if ended.telling.page:
+        lines.append(ctx.text("round.page", page=ended.telling.page))
+    return "\n".join(lines)
 
 
 @router.command("游戏", "玩法", "games", takes_text=True)

@@ -311,6 +311,9 @@ def _check(parts: ApiParts, order: Order) -> None:
     try:
         parts.life.check(order)
     except NotPlayedError as error:
+        if error.word == "stakes":
+            problem, cure = "needs stakes, which are not allowed there", "0, or allow them: games.stakes"
+            raise invalid([Flaw(path="entry", problem=problem, cure=cure)]) from None
         off = order.community.games.off
         played = [name for name in parts.life.games if name not in off]
         cure = did_you_mean(order.game, played)

@@ -22,7 +22,7 @@ import asyncio
 import json
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
@@ -35,7 +35,16 @@ from bot.communities import Communities
 from bot.day import Day
 from bot.errors import StoreUnavailableError
 from bot.model import Community, FollowUp, Text
-from bot.rounds.play import Announcing, Game, IllegalPlayError, Prepared, Result, Telling, Values
+from bot.rounds.play import (
+    Announcing,
+    Game,
+    IllegalPlayError,
+    Prepared,
+    Result,
+    SettingError,
+    Telling,
+    Values,
+)
 from bot.rounds.terms import Terms, TermsBook
 from bot.storage.redis.deliveries import Delivery
 from bot.storage.redis.inbox import Ticket
@@ -66,7 +75,10 @@ _log = structlog.get_logger("huoqun")
 
 
 class NotPlayedError(Exception):
-    """A round that is not to be begun: `word` is unknown (no such game) or off (not played here)."""
+    """A round that is not to be begun.
+
+    `word` is unknown (no such game), off (not played here) or stakes (it needs them, they are not allowed).
+    """
 
     def __init__(self, word: str) -> None:
         """Say why not."""
@@ -205,12 +217,15 @@ class RoundLife:
         clock: Clock,
         normalise: Callable[[str], str],
         call: Callable[[str, str], str],
+        reserved: Collection[str] = (),
+        page_of: Callable[[Round], str] = lambda _: "",
         new_seed: Callable[[], bytes] = lambda: secrets.token_bytes(SEED_BYTES),
     ) -> None:
         """Play `games` (by name).
 
         `compose` makes the delivery of what is told, `wake` has it sent soon; `call` says of a name and a
-        member id how a member is called.
+        member id how a member is called. `reserved` are words, in normal form, that no round may listen to;
+        `page_of` says where anybody can look at a round, empty for nowhere.
         """
         self.store = store
         self.games = games
@@ -223,6 +238,8 @@ class RoundLife:
         self._clock = clock
         self._normalise = normalise
         self._call = call
+        self._reserved = frozenset(reserved)
+        self._page_of = page_of
         self.new_seed = new_seed
         self._replays: OrderedDict[tuple[str, str], _Replay] = OrderedDict()
         self._reading: dict[tuple[str, str], asyncio.Future[_Replay | None]] = {}
@@ -233,7 +250,7 @@ class RoundLife:
         """Begin a round, once for its cause.
 
         Raises:
-            NotPlayedError: There is no such game, or it is not played here.
+            NotPlayedError: There is no such game, it is not played here, or not without stakes.
             SettingError: The game does not take one of the settings.
             StoreUnavailableError: Redis is away; ask again.
         """
@@ -249,7 +266,12 @@ class RoundLife:
     def _prepared(self, order: Order) -> tuple[Game, Terms, Prepared]:
         game = self._allowed(order)
         terms = self.terms.of(order.community, order.game)
-        return game, terms, game.play.prepare({**terms.settings, **order.given})
+        prepared = game.play.prepare({**terms.settings, **order.given})
+        if prepared.stake and not order.community.games.stakes:
+            raise NotPlayedError("stakes")
+        if self._normalise(prepared.word).partition(" ")[0].lstrip("/#") in self._reserved:
+            raise SettingError("word", "is a command, so nobody could say it", "another word")
+        return game, terms, prepared
 
     def _allowed(self, order: Order) -> Game:
         rules, game = order.community.games, self.games.get(order.game)
@@ -442,7 +464,7 @@ class RoundLife:
             ending = Ending(
                 state=after.state,
                 end=why,
-                awards=tuple(awards),
+                awards=_counted(awards, replay.moves),
                 made_of=None if decided else len(replay.moves),
                 facts=after.facts,
                 cause=cause,
@@ -490,6 +512,7 @@ class RoundLife:
             awards=awards,
             moves=tuple(replay.moves),
             names=names,
+            page=self._page_of(after),
             text=self._text_of(community, after),
         )
 
@@ -635,6 +658,19 @@ def _after(
         facts=json.dumps(dict(facts), ensure_ascii=False),
         answer_to="",
     )
+
+
+def _counted(awards: Iterable[Paid], moves: Iterable[PlayedMove]) -> tuple[Paid, ...]:
+    """Return awards that say how much of each is won: what a member gets beyond what they put in."""
+    put_in: dict[str, int] = {}
+    for move in moves:
+        put_in[move.member] = put_in.get(move.member, 0) + move.stake
+    counted = []
+    for award in awards:
+        own = min(award.points, put_in.get(award.member, 0))
+        put_in[award.member] = put_in.get(award.member, 0) - own
+        counted.append(award._replace(won=award.points - own))
+    return tuple(counted)
 
 
 def _stakes_back(moves: Iterable[PlayedMove]) -> tuple[Paid, ...]:

@@ -63,6 +63,7 @@ class Prepared:
         word: What the round listens to, as written; ``*`` for any text, empty for nothing.
         checked_in: Whether only who has checked in today may take a seat.
         member_days: For how many days at least a member must have been here to take one; 0 for anybody.
+        stake: Points that everybody who joins must put in; 0 for none.
     """
 
     settings: str
@@ -70,6 +71,7 @@ class Prepared:
     word: str = ""
     checked_in: bool = False
     member_days: int = 0
+    stake: int = 0
 
 
 class Play(Protocol):
@@ -133,6 +135,7 @@ class Telling:
         awards: Who got what at the end.
         moves: All its moves.
         names: How its members are called, by member id.
+        page: The address where anybody can check it; empty for none.
         text: Fills in a text of `content/`, ``text(key, **values)``, in the community's language.
     """
 
@@ -143,6 +146,7 @@ class Telling:
     awards: Sequence[Paid]
     moves: Sequence[PlayedMove]
     names: Mapping[str, str]
+    page: str
     text: Callable[..., str]
 
     def name(self, member: str) -> str:

@@ -395,8 +395,8 @@ def test_which_draws_are_mixed_is_what_the_rules_say(games: Page) -> None:
 
 
 def test_as_many_digits_of_the_commitment_are_shown_as_the_page_says() -> None:
-    assert SHOWN_COMMITMENT == 16
-    assert "Its first 16 digits stand in the announcement" in ENGLISH.prose
+    assert SHOWN_COMMITMENT == 32
+    assert "Its first 32 digits stand in the announcement" in ENGLISH.prose
 
 
 def test_the_script_of_the_page_is_there() -> None:

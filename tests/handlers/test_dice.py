@@ -41,7 +41,7 @@ BOT_HERE = "bot@g1"
 DAY = "2026-03-02"
 STAKES = {"games": {"stakes": True, "staked_per_day": 100}}
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
-PROMISE = re.compile(r"公平承诺 [0-9a-f]{16}…（编号 [0-9a-f]{16}，结束后公布种子，人人可验）$")
+PROMISE = re.compile(r"公平承诺 [0-9a-f]{32}…（编号 [0-9a-f]{16}，结束后公布种子，人人可验）$")
 PROOF = re.compile(r"编号 ([0-9a-f]{16})，种子 ([0-9a-f]{64})$")
 
 
@@ -679,22 +679,22 @@ async def test_the_returns_of_sums_are_published_and_paid(table: FakeChat, falls
 async def test_all_entries_go_to_the_winner(table: FakeChat, falls: Falls) -> None:
     let_fall(falls, "throw 1", 6, 6, 6)
     assert await talk(
-        table, ("ana", "开局 比大小 入场15 奖20"), ("bob", "骰子"), ("cy", "加入"), ("eve", "骰子")
+        table, ("ana", "开局 比大小 入场15 奖20"), ("bob", "加入"), ("cy", "加入"), ("eve", "加入")
     ) == [
         ("ana@g1", "开局 比大小 入场15 奖20"),
         bot(
             "🎲 比大小开局！每人 3 颗骰子，1 分钟后一起掷，合计最大的赢。",
-            "发「骰子」或「加入」参加，每人一次。最大的不止一人时他们加掷，直到分出胜负。",
+            "发「加入」参加，每人一次。最大的不止一人时他们加掷，直到分出胜负。",
             "赢家得 20 积分。",
             "入场 15 积分，全部归赢家。",
             "不到 2 人就不比，入场积分退还。",
             "…",
         ),
-        ("bob@g1", "骰子"),
+        ("bob@g1", "加入"),
         bot("bob，已加入比大小，入场 15 积分（还有 85 积分）。已有 1 人参加，时间到就开奖。"),
         ("cy@g1", "加入"),
         bot("cy，已加入比大小，入场 15 积分（还有 85 积分）。已有 2 人参加，时间到就开奖。"),
-        ("eve@g1", "骰子"),
+        ("eve@g1", "加入"),
         bot("eve，积分不够：你现在有 0 积分。发「签到」可以领积分。"),
     ]
     assert await time_up(table) == [
@@ -715,13 +715,13 @@ async def test_with_nothing_but_entries_the_winner_gets_those(table: FakeChat, f
     let_fall(falls, "throw 1", 6)
     opening = await say(table, "ana", "开局 比大小 入场15 奖0 1颗")
     assert "赢家得" not in opening
-    await talk(table, ("bob", "骰子"), ("cy", "骰子"))
+    await talk(table, ("bob", "加入"), ("cy", "加入"))
     assert (await say(table, "ana", "结束")).splitlines()[3] == "🏆 cy 胜出，得 30 积分！"
     assert await points(table, "bob", "cy") == [85, 115]
 
 
 async def test_entries_go_back_when_there_are_too_few(table: FakeChat) -> None:
-    await talk(table, ("ana", "开局 比大小 入场15"), ("bob", "骰子"))
+    await talk(table, ("ana", "开局 比大小 入场15"), ("bob", "加入"))
     assert await time_up(table) == [
         bot("🎲 比大小时间到！", "要 2 人才能比，只来了 1 人（bob），没有比。", "入场积分都已退还。", "…")
     ]
@@ -762,7 +762,7 @@ async def test_nobody_stakes_more_than_a_day_allows_and_may_still_play_without(t
     assert await say(table, "bob", "猜 11 1") == capped
     assert await say(table, "bob", "猜 11") == "bob，记下了，你猜「11」。已有 1 人参加，时间到就开奖。"
     await say(table, "ana", "开局 比大小 入场1")
-    assert await say(table, "bob", "骰子") == capped
+    assert await say(table, "bob", "加入") == capped
     assert await points(table, "bob") == [500]
 
 
@@ -790,7 +790,7 @@ async def test_a_house_that_could_not_pay_out_takes_no_stake(open_chat: OpenChat
     async with open_chat(managers=["ana"], community=games) as chat:
         await endow(chat, "bob", "cy")
         too_dear = await say(chat, "ana", "开局 猜点数 奖401")
-        assert too_dear.startswith("没有开局：这一局最多要送出 401 积分，而社群今天的预算 400 只剩 400。")
+        assert too_dear.startswith("没有开始：这一局最多要送出 401 积分，而社群今天的预算 400 只剩 400。")
         await say(chat, "ana", "开局 猜点数 奖100")
         poor = "bob，社群今天的预算不够给这一注兑奖，请少押一点，或者不押积分直接玩。"
         assert await say(chat, "bob", "猜 3 2") == poor  # 430 may have to be paid
@@ -808,7 +808,7 @@ async def test_a_house_that_could_not_pay_out_takes_no_stake(open_chat: OpenChat
 @pytest.mark.usefixtures("falls")
 async def test_without_stakes_nothing_is_said_of_them_and_none_are_taken(group: FakeChat) -> None:
     await endow(group, "bob")
-    refused = "没有开局：这个社群不押积分，请去掉押注或入场再开。"
+    refused = "没有开始：这个社群不押积分，请去掉押注或入场再开。"
     for order in ("猜大小 押注50", "猜点数 最多押20", "比大小 入场5"):
         assert await say(group, "ana", f"开局 {order}") == refused
     for order in ("猜大小 最多押0", "猜点数 押0", "比大小 入场0"):
@@ -932,7 +932,7 @@ async def test_a_wrong_setting_is_answered_with_what_would_be_right(
 ) -> None:
     example, settings = FORMS[game]
     assert await say(table, "ana", f"开局 {game} {words}") == (
-        f"没有开局：{wrong}。\n"
+        f"没有开始：{wrong}。\n"
         f"要这样写：开局 {game} 参数\n"
         f"例如：{example}\n"
         f"参数可以不写，也可以写几个：{settings}"
@@ -1043,7 +1043,7 @@ async def test_each_group_plays_its_own_round(group: FakeChat, falls: Falls) -> 
 async def test_games_that_are_off_are_neither_begun_nor_offered(open_chat: OpenChat) -> None:
     off = {"games": {"off": ["dice_size", "dice_compare"]}}
     async with open_chat(managers=["ana"], community=off) as chat:
-        assert "现在能开的游戏：指定点数、猜点数。" in await say(chat, "ana", "开局 猜大小")
+        assert "现在能开的游戏：指定点数、猜点数、红包。" in await say(chat, "ana", "开局 猜大小")
         assert await say(chat, "bob", "猜大") == (
             "bob，这里现在没有开着这类游戏。管理员发「开局 猜点数」就能开一局。"
         )
@@ -1156,7 +1156,7 @@ MOVES = (
     Said("猜大小", "猜小 30", "这一局你已经猜过了，猜的是「大」，押 20 积分", before=("猜大 20",)),
     Said("猜点数", "猜11 20", "记下了，你猜「11」，押 20 积分（还有 80 积分）。已有 1 人"),
     Said("比大小 入场5", "加入", "已加入比大小，入场 5 积分（还有 95 积分）。已有 1 人"),
-    Said("比大小 入场5", "骰子", "已加入比大小，入场 5 积分（还有 95 积分）。已有 1 人"),
+    Said("比大小 入场5", "加入", "已加入比大小，入场 5 积分（还有 95 积分）。已有 1 人"),
 )
 
 
@@ -1221,7 +1221,7 @@ async def test_a_move_is_found_in_its_round_before_another_one_takes_it(
     async def lose(*_: object) -> None:
         raise StoreUnavailableError("away")
 
-    await say(table, "ana", "开局 比大小 入场5")
+    await say(table, "ana", "开局 比大小")
     event = table.event("bob", TextMessage("骰子"), group=GROUP, message_id="m")
     with monkeypatch.context() as patched:
         patched.setattr(Inbox, "settle", lose)
@@ -1229,8 +1229,14 @@ async def test_a_move_is_found_in_its_round_before_another_one_takes_it(
             await table.deliver_event(event)
     await say(table, "ana", "开局 指定点数")
     outcome = await table.deliver_event(event)
-    assert "已加入比大小，入场 5 积分" in outcome.decision.answer.decode()
-    assert await points(table, "bob") == [95]
+    assert "已加入比大小。已有 1 人参加" in outcome.decision.answer.decode()
+    assert await points(table, "bob") == [100]
+
+
+async def test_nobody_pays_an_entry_by_throwing_dice(table: FakeChat) -> None:
+    assert "发「加入」参加，每人一次" in await say(table, "ana", "开局 比大小 入场5")
+    assert await say(table, "bob", "骰子") == "bob，这一局参加要投入 5 积分。想参加，发「加入」。"
+    assert await points(table, "bob") == [100]
 
 
 async def test_a_round_that_could_not_be_ended_by_its_winner_is_ended_by_the_next_member(
@@ -1326,7 +1332,7 @@ async def test_the_dice_of_a_guess_follow_from_the_published_seed_and_the_entrie
 async def test_the_sums_of_comparing_follow_from_the_published_seed_and_the_entries(table: FakeChat) -> None:
     opening = await say(table, "ana", "开局 比大小 入场5")
     for who in ("bob", "cy"):
-        await say(table, who, "骰子")
+        await say(table, who, "加入")
     told = await say(table, "ana", "结束")
     moves = [Move(number, f"bot:{who}", 0, "join", 5) for number, who in enumerate(("bob", "cy"))]
     round_id, seed = proof_in(told, opening)
@@ -1340,7 +1346,7 @@ def proof_in(told: str, opening: str) -> tuple[str, bytes]:
     found = PROOF.search(told)
     assert found is not None
     round_id, seed = found[1], bytes.fromhex(found[2])
-    assert f"公平承诺 {commitment(seed)[:16]}…（编号 {round_id}，" in opening
+    assert f"公平承诺 {commitment(seed)[:32]}…（编号 {round_id}，" in opening
     return round_id, seed
 
 

@@ -62,7 +62,7 @@ async def test_a_packet_is_sent_grabbed_and_its_result_told_by_the_last_hand(gro
         "🧧 ana 发了一个红包：30 积分，3 份（拼手气）\n"
         "「周末 快乐」\n"
         "发「抢」来抢，1 天内有效，先到先得。\n"
-        f"公平承诺 {commitment(SEED)[:16]}…（编号 {round_id}，结束后公布种子，人人可验）"
+        f"公平承诺 {commitment(SEED)[:32]}…（编号 {round_id}，结束后公布种子，人人可验）"
     )
 
     won = f"bob，🎉 你抢到 {first} 积分（第 1 个，份额 {first}）！现有 {first} 积分。"
@@ -116,7 +116,7 @@ async def test_what_nobody_grabs_goes_back_when_its_time_is_up_and_the_group_is_
 async def test_a_packet_of_ones_own_points_is_charged_once_and_the_rest_given_back_once(
     group: FakeChat,
 ) -> None:
-    assert await say(group, "ana", "发红包 10 2 均分 自付") == "没有开局：这一局要 10 积分，你只有 0 积分。"
+    assert await say(group, "ana", "发红包 10 2 均分 自付") == "没有开始：这一局要 10 积分，你只有 0 积分。"
     await say(group, "ana", "加分 ana 25 本钱")
     await say(group, "ana", "签到")
     had = await points(group, "bot:ana")
@@ -326,7 +326,7 @@ async def test_members_send_packets_only_where_the_community_lets_them_and_pay_t
         )
     async with open_chat(managers=["ana"], community={"games": {"from_members": True}}) as chat:
         assert await chat.say("bob", "发红包 5 2", group=GROUP, message_id="b1") == (
-            "没有开局：这一局要 5 积分，你只有 0 积分。"
+            "没有开始：这一局要 5 积分，你只有 0 积分。"
         )
         await chat.say("bob", "签到", group=GROUP, message_id="b2")
         sent = await chat.say("bob", "发红包 5 2 均分", group=GROUP, message_id="b3") or ""
@@ -340,7 +340,7 @@ async def test_the_budget_of_the_day_is_never_overdrawn_and_fresh_tomorrow(open_
         await say(chat, "ana", "发红包 60 2 均分")
         refusal = await say(chat, "ana", "发红包 50 2 均分")
         assert refusal == (
-            "没有开局：这一局最多要送出 50 积分，而社群今天的预算 100 只剩 40。可以改小一点，或者明天再来。"
+            "没有开始：这一局最多要送出 50 积分，而社群今天的预算 100 只剩 40。可以改小一点，或者明天再来。"
         )
         await say(chat, "bob", "抢")
         await say(chat, "ana", "结束")  # 30 come back
@@ -414,7 +414,7 @@ async def test_what_cannot_be_is_named_and_nothing_is_paid(
     group: FakeChat, command: str, problem: str
 ) -> None:
     answer = await say(group, "ana", command)
-    assert answer.startswith(f"没有开局：{problem}。\n要这样写：发红包 总额 个数 玩法\n例如：发红包 100 10")
+    assert answer.startswith(f"没有开始：{problem}。\n要这样写：发红包 总额 个数 玩法\n例如：发红包 100 10")
     assert await spent(group) == 0
 
 

@@ -65,6 +65,7 @@ ACTS = (
     text("rounds.show_games", "游戏"),
     text("rounds.stop_round", "结束 比大小", "ana"),
     text("rounds.show_result", "结果"),
+    text("rounds.check_round", "验证"),
     text("help.show_help", "帮助"),
     text("keyword in turn", "轮到谁"),
     text("keyword that rests", "旧词 {积分}"),

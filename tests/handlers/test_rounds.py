@@ -14,6 +14,7 @@ from bot.model import Text, TextMessage
 from bot.storage.redis.inbox import Inbox
 from bot.storage.redis.rounds import OpenRound, Rounds, read_open
 from bot.testing import FakeChat
+from games.fairness import commitment, player_mark
 from tests.handlers.conftest import OpenChat
 from tests.handlers.scenes import COMMUNITY
 
@@ -174,3 +175,108 @@ async def test_a_game_is_begun_by_any_of_its_names_and_a_wrong_one_is_answered_w
     await group.sweep()
     group.pass_time(timedelta(minutes=1))
     assert "猜大小开局！" in await say(group, "ana", "start dice_size prize=20 60s")
+
+
+# ---------------------------------------------------------------- 验证
+
+
+async def test_a_member_learns_how_the_last_round_is_checked_and_which_mark_is_theirs(
+    open_chat: OpenChat,
+) -> None:
+    server = {"public_url": "https://bot.example.com/"}
+    async with open_chat(managers=["ana"], server=server) as chat:
+        seed = bytes(range(32))
+        chat.service.parts.life.new_seed = lambda: seed
+        assert await say(chat, "bob", "验证") == "bob，这里最近没有结束的游戏。"
+        sent = await say(chat, "ana", "发红包 10 1")
+        told = await say(chat, "bob", "抢")
+        round_id = sent.partition("编号 ")[2][:16]
+        page = f"https://bot.example.com/rounds/test/{round_id}"
+        assert told.endswith(f"编号 {round_id}，种子 {seed.hex()}\n人人可验：{page}")
+        shown = (
+            f"bob，编号 {round_id}\n承诺 {commitment(seed)}\n种子 {seed.hex()}\n"
+            "种子的 SHA-256 就是开局时公布的承诺；所有随机结果都由种子算出，谁都可以重算。\n"
+            f"公布的名单里，你的记号是 {player_mark(round_id, 'bot:bob')}\n人人可验：{page}"
+        )
+        assert await say(chat, "bob", "验证") == shown
+        assert await say(chat, "bob", f"验证 {round_id.upper()}") == shown
+        nothing = "没有找到这一局，或者它还没有结束。编号在开局和结果的消息里。"
+        assert await say(chat, "bob", "验证 0123456789abcdef") == f"bob，{nothing}"
+        running = (await say(chat, "ana", "发红包 10 1")).partition("编号 ")[2][:16]
+        assert await say(chat, "bob", f"验证 {running}") == f"bob，{nothing}"  # its seed is a secret
+
+
+# ---------------------------------------------------------------- what is not begun
+
+
+@pytest.mark.parametrize("command", ["发红包 10 2 5秒", "开局 猜大小 90天", "开局 猜大小 0秒"])
+async def test_a_length_of_time_that_no_round_has_is_refused_with_the_bounds(
+    group: FakeChat, command: str
+) -> None:
+    word = command.rsplit(maxsplit=1)[-1]
+    answer = await say(group, "ana", command)
+    assert answer.startswith(f"没有开始：时长「{word}」不行，要在 10 秒到 30 天之间。\n要这样写：")
+
+
+@pytest.mark.parametrize("word", ["签到", "抢", "/checkin", "簽到"])
+async def test_a_word_that_is_a_command_is_no_word_of_a_packet(group: FakeChat, word: str) -> None:
+    answer = await say(group, "ana", f"发红包 10 2 口令 {word}")
+    assert answer.startswith("没有开始：口令最多 30 个字，而且不能是命令。\n要这样写：")
+
+
+async def test_in_a_group_without_games_not_even_the_communitys_rounds_are_played(
+    open_chat: OpenChat,
+) -> None:
+    off_in = [{"channel": "bot", "chat_id": GROUP}]
+    async with open_chat(managers=["ana"], community={"games": {"off_in": off_in}}) as chat:
+        await chat.say("ana", "发红包 10 2 均分 口令 恭喜")
+        await chat.say("ana", "发红包 10 2 均分")
+        assert (
+            await say(chat, "bob", "抢") == "bob，这里现在没有红包。等管理员发一个吧，先发「签到」攒点积分。"
+        )
+        assert await say(chat, "bob", "恭喜") == ""
+        assert "你抢到 5 积分" in (await chat.say("恭喜", "恭喜", group="g2") or "")
+
+
+async def test_what_a_round_gave_is_named_in_the_ledger_of_who_got_it(open_chat: OpenChat) -> None:
+    async with open_chat(managers=["ana"], community={"games": {"stakes": True}}) as chat:
+        await say(chat, "ana", "加分 bot:bob 50 本钱")
+        await say(chat, "bob", "签到")
+        await say(chat, "ana", "加分 bob 50 本钱")
+        await say(chat, "ana", "发红包 10 1 最佳3")
+        await say(chat, "bob", "抢")
+        await say(chat, "ana", "开局 猜大小 奖0 押20")
+        await say(chat, "bob", "猜大 20")
+        await say(chat, "ana", "结束 作废")
+        rows = [line.split("　") for line in (await say(chat, "bob", "明细")).splitlines()[1:]]
+        assert [row[1:] for row in rows][:4] == [
+            ["+20", "退还押分"],
+            ["-20", "游戏押分"],
+            ["+3", "手气最佳奖"],
+            ["+10", "抢到红包"],
+        ]
+
+
+@pytest.mark.parametrize(
+    ("order", "game", "opening"),
+    [
+        ("发红包 10 2", "red_packet", "🧧 【测试社群】 发了一个红包：10 积分，2 份（拼手气）"),
+        ("开局 指定点数", "dice_point", "🎲 指定点数开局！"),
+        ("开局 猜大小", "dice_size", "🎲 猜大小开局！"),
+        ("开局 猜点数", "dice_sum", "🎲 猜点数开局！"),
+        ("开局 比大小", "dice_compare", "🎲 比大小开局！"),
+    ],
+)
+async def test_a_round_begun_by_a_program_is_announced_as_one_begun_in_the_chat(
+    group: FakeChat, order: str, game: str, opening: str
+) -> None:
+    said = await say(group, "ana", order)
+    (found,) = await _open(group)
+    life, community = group.service.parts.life, group.service.parts.communities.get(COMMUNITY)
+    assert community is not None
+    known = await life.state(community, found.id)
+    assert known is not None
+    assert found.game == game
+    announced = life.announcement(community, known[0])
+    assert announced.startswith(opening)
+    assert announced.splitlines()[1:] == said.splitlines()[1:]

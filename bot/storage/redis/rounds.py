@@ -201,11 +201,12 @@ class Taken:
 
 
 class Paid(NamedTuple):
-    """One award of a settlement."""
+    """One award of a settlement; of its points `won` count as won, since what the member put in does not."""
 
     member: str
     points: int
     why: str
+    won: int = 0
 
 
 class Caps(NamedTuple):

@@ -652,7 +652,7 @@ async def test_who_has_won_enough_today_enters_no_other_round(live: Live) -> Non
         await begin(live, dice)
         moved = await move(live, dice, event("bob"), caps)
         assert (moved.word, moved.why) == (word, "won" if word is MoveWord.CAPPED else "")
-        await end(live, dice, ending(Paid("app:bob", 9, why)))
+        await end(live, dice, ending(Paid("app:bob", 9, why, won=9 if why == "prize" else 0)))
 
 
 async def test_who_has_staked_enough_today_stakes_no_more_in_any_game(live: Live) -> None:

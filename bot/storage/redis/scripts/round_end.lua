@@ -9,7 +9,7 @@
 -- ARGV[8]  how long the game rests in the place, ms   ARGV[9]  how long an ended round is kept, ms
 -- ARGV[10] how long caps are kept, ms   ARGV[11] what its texts tell of it, JSON
 -- ARGV[12] the event that ends it, '' for none
--- ARGV[13] a, how many awards; of each: member, points, why   then d, how many deliveries; of each: id, due, n, n fields and values
+-- ARGV[13] a, how many awards; of each: member, points, why, how much of it is won   then d, how many deliveries; of each: id, due, n, n fields and values
 -- returns  {'done', refund} | {'again', refund} when it had ended | {'moved', moves} when there are other moves than it was
 --          made of | {'unbalanced', what would be left} | {'unknown', 0}
 -- dies here / comes twice: one step; a second call finds it ended.
@@ -25,15 +25,15 @@ local moves = redis.call('LLEN', KEYS[2])
 if ARGV[7] ~= '-1' and tonumber(ARGV[7]) ~= moves then return {'moved', moves} end
 
 local awards, given = tonumber(ARGV[13]), 0
-for index = 0, awards - 1 do given = given + tonumber(ARGV[15 + 3 * index]) end
+for index = 0, awards - 1 do given = given + tonumber(ARGV[15 + 4 * index]) end
 local left = tonumber(pot) + tonumber(staked) + tonumber(house) - tonumber(paid) - given
 if left < 0 then return {'unbalanced', left} end
 
 local cause = 'round:' .. id
 for index = 0, awards - 1 do
-  local member, points, why = ARGV[14 + 3 * index], ARGV[15 + 3 * index], ARGV[16 + 3 * index]
+  local member, points, why, won = unpack(ARGV, 14 + 4 * index, 17 + 4 * index)
   post_to(KEYS[18 + index], KEYS[6], 7, {ARGV[1], member, points, 'round_prize', cause, now, ARGV[4], why, '', '', id})
-  if why ~= 'stake_back' then redis.call('HINCRBY', KEYS[13], game .. '|' .. member .. '|won', points) end
+  if won ~= '0' then redis.call('HINCRBY', KEYS[13], game .. '|' .. member .. '|won', won) end
 end
 if awards > 0 then redis.call('PEXPIRE', KEYS[13], ARGV[10], 'NX') end
 if left > 0 and payer ~= '' then
@@ -62,7 +62,7 @@ redis.call('HSET', KEYS[12], place, cjson.encode(recent))
 round_row(KEYS[1], KEYS[2], KEYS[6], ARGV[1], id)
 for _, key in ipairs({1, 2, 14, 15, 16}) do redis.call('PEXPIRE', KEYS[key], ARGV[9]) end
 
-local at, key = 14 + 3 * awards, 18 + awards
+local at, key = 14 + 4 * awards, 18 + awards
 for _ = 1, tonumber(ARGV[at]) do
   local fields = tonumber(ARGV[at + 3])
   deliver(KEYS[key], KEYS[key + 1], KEYS[6], ARGV[at + 1], ARGV[at + 2], {unpack(ARGV, at + 4, at + 3 + fields)})
