@@ -10,9 +10,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 run: $(VENV)/.run
 	$(BIN)/python run.py
 
-# In a process per core, at most four. One process: `.venv/bin/python -m pytest -m "not soak"`.
+# In one process more than there are cores, since many tests wait for something; at most four. In one process:
+# `.venv/bin/python -m pytest -m "not soak"`.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not soak" -n auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest -m "not soak" -n $$($(BIN)/python -c 'import os; print(min((os.cpu_count() or 1) + 1, 4))') --dist worksteal
 
 check: $(VENV)/.check
 	$(BIN)/ruff format --check .

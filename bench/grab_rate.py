@@ -24,7 +24,8 @@ from bot.catalog import load_catalog
 from bot.clock import FixedClock, from_ms
 from bot.config import Config
 from bot.model import Community
-from bot.rounds.life import Order, RoundLife
+from bot.rounds.life import RoundLife
+from bot.rounds.orders import Order
 from bot.storage.redis.inbox import Ticket
 from bot.storage.redis.rounds import Caps, MoveWord, Round
 from bot.storage.redis.script_files import read_scripts

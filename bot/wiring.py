@@ -36,7 +36,9 @@ from bot.metrics import Metrics
 from bot.model import Community, Event
 from bot.platforms.protocol import Platform, StreamTexts
 from bot.rounds.life import RoundLife
+from bot.rounds.orders import RoundOrders
 from bot.rounds.sweep import RoundSweeper
+from bot.rounds.teller import RoundTeller
 from bot.rounds.terms import TermsBook, check_terms, load_terms
 from bot.routing.dispatcher import Dispatcher
 from bot.routing.keyword_answer import compile_answer
@@ -141,20 +143,17 @@ def _join(
     stores = _open_stores(config, redis, keys, database, drain, clock)
     dispatcher = Dispatcher(routers, MIDDLEWARES, normaliser)
     composer, nudges = Composer(abilities), Nudges()
+    terms = _terms(communities, dispatcher)
+    page_of = partial(_page_of, config.server.public_url)
     life = RoundLife(
         stores.rounds,
-        stores.members,
         dispatcher.games,
-        _terms(communities, dispatcher),
+        RoundOrders(dispatcher.games, terms, normaliser.normalise, dispatcher.command_words),
+        RoundTeller(stores.members, catalog, composer.follow_up, display_member, page_of),
+        terms,
         communities,
-        composer.follow_up,
-        nudges.wake,
-        catalog,
         clock,
-        normalise=normaliser.normalise,
-        call=display_member,
-        reserved=dispatcher.command_words,
-        page_of=partial(_page_of, config.server.public_url),
+        wake=nudges.wake,
     )
     parts = Parts(
         platforms=open_platforms(config.channels, partial(_voice, communities, keys, catalog)),

@@ -14,7 +14,7 @@ from typing import Any
 
 from bot.model import Reply
 from bot.rounds.desk import MoveWord
-from bot.rounds.life import Play
+from bot.rounds.life import Played
 from bot.rounds.play import Announcing, Game, IllegalPlayError, Telling
 from bot.routing.context import Context, Question
 from bot.routing.router import Route, Router
@@ -97,7 +97,7 @@ def _throw(ctx: Context, said: str, *, late: bool = False) -> Reply:
     return Reply.text("\n".join(lines))
 
 
-def _rolled(ctx: Context, play: Play) -> Reply:
+def _rolled(ctx: Context, play: Played) -> Reply:
     """Say what a roll in 指定点数 came to."""
     if play.result is None:
         return not_done(ctx, play)
@@ -117,7 +117,7 @@ async def _join(ctx: Context, found: Sequence[OpenRound], *, free: bool = False)
     if free and entries[found[0].id] and ctx.rounds.standing is Standing.NEW:
         return ctx.say("dice.entry_first", entry=entries[found[0].id])
 
-    async def enter(one: OpenRound) -> Play:
+    async def enter(one: OpenRound) -> Played:
         return await ctx.rounds.move(one, "join", entries[one.id])
 
     try:
@@ -139,9 +139,9 @@ async def _entry_of(ctx: Context, found: OpenRound) -> int:
     return 0 if known is None else int(known[1].settings.entry)
 
 
-async def _play(found: Sequence[OpenRound], move: Callable[[OpenRound], Awaitable[Play]]) -> Play:
+async def _play(found: Sequence[OpenRound], move: Callable[[OpenRound], Awaitable[Played]]) -> Played:
     """Move in the rounds, oldest first, until one takes it; else return the refusal that says most."""
-    best = Play(MoveWord.OVER)
+    best = Played(MoveWord.OVER)
     for one in found:
         play = await move(one)
         if play.received:
@@ -193,7 +193,7 @@ class _Guessing:
     """
 
     read: Callable[[str], tuple[str, int] | None]
-    answer: Callable[[Context, Play], Reply]
+    answer: Callable[[Context, Played], Reply]
     form: Callable[[Context, OpenRound], Awaitable[str]]
 
 
@@ -239,7 +239,7 @@ def _read_sum(said: str) -> tuple[str, int] | None:
     return None if found is None or bet not in SUMS else (bet, int(found[2] or 0))
 
 
-def _guessed(ctx: Context, play: Play) -> Reply:
+def _guessed(ctx: Context, play: Played) -> Reply:
     """Say what came of a guess on three dice."""
     assert play.result is not None, "only a move that was received has come to something"
     values = play.result.values

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from bot.model import Reply
 from bot.rounds.desk import MoveWord
-from bot.rounds.life import Play, Started
+from bot.rounds.life import Played
+from bot.rounds.orders import Started
 from bot.rounds.play import Announcing, Game, Telling
 from bot.routing.context import Context
 from bot.routing.names import display_name
@@ -197,7 +198,7 @@ async def say_word(ctx: Context) -> Reply:
 async def _grab(ctx: Context, word: str) -> Reply:
     """Try the packets here, oldest first, until one gives a share."""
     found = [one for one in await ctx.rounds.played(_GAME) if one.word == word or _is_mine(ctx, one)]
-    had: Play | None = None
+    had: Played | None = None
     for one in found:
         play = await ctx.rounds.take(one)
         if play.received:
@@ -212,7 +213,7 @@ def _is_mine(ctx: Context, found: OpenRound) -> bool:
     return ctx.rounds.standing is not Standing.NEW and found not in ctx.rounds.open_rounds
 
 
-async def _won(ctx: Context, found: OpenRound, play: Play) -> Reply:
+async def _won(ctx: Context, found: OpenRound, play: Played) -> Reply:
     known = await ctx.rounds.life.state(ctx.community, found.id)
     assert known is not None, "who has a share of a packet has it in one that is known"
     _, state = known
@@ -237,7 +238,7 @@ async def _won(ctx: Context, found: OpenRound, play: Play) -> Reply:
     return Reply.text("\n".join(lines))
 
 
-async def _lost(ctx: Context, had: Play | None, word: str) -> Reply:
+async def _lost(ctx: Context, had: Played | None, word: str) -> Reply:
     """Say why there was no share."""
     if had is not None and had.word is MoveWord.ALREADY:
         return ctx.say("packet.already", points=had.points, left=had.left)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from bot.model import Reply
 from bot.rounds.desk import MoveWord
-from bot.rounds.life import NotPlayedError, Play, Started
+from bot.rounds.life import Played
+from bot.rounds.orders import NotPlayedError, Started
 from bot.rounds.play import IllegalPlayError, SettingError, Telling
 from bot.routing.context import Context
 from bot.storage.redis.rounds import OpenRefused, Round
@@ -117,7 +118,7 @@ def _problem(ctx: Context, game: str, error: SettingError) -> str:
     return ctx.text(key) if key in ctx.catalog.keys else str(error)
 
 
-def not_done(ctx: Context, play: Play) -> Reply:
+def not_done(ctx: Context, play: Played) -> Reply:
     """Say why a move was not received; for what no game has words of its own for."""
     match play.word:
         case MoveWord.CAPPED:

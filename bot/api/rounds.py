@@ -26,7 +26,7 @@ from bot.delivery.routes import Sight
 from bot.delivery.way import NoWay
 from bot.errors import StoreUnavailableError
 from bot.model import Community, Text
-from bot.rounds.life import NotPlayedError, Order, Started, round_id
+from bot.rounds.orders import NotPlayedError, Order, Started, round_id
 from bot.rounds.play import SettingError
 from bot.rounds.proof import Proof
 from bot.storage.redis.rounds import OpenRefused, Round, RoundState

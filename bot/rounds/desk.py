@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from bot.day import CommunityCalendar
 from bot.model import Community
-from bot.rounds.life import Ended, Order, Play, RoundLife, Started
+from bot.rounds.life import Ended, Played, RoundLife
+from bot.rounds.orders import Order, Started
 from bot.storage.redis.inbox import Standing, Ticket, place_of
 from bot.storage.redis.rounds import MoveWord, OpenRound, read_open
 
@@ -82,11 +83,11 @@ class Desk:
             )
         )
 
-    async def move(self, found: OpenRound, said: str, stake: int = 0) -> Play:
+    async def move(self, found: OpenRound, said: str, stake: int = 0) -> Played:
         """Make a move in a round; errors as of `RoundLife.move`."""
         return await self.life.move(self.community, found.id, self.ticket, said, stake, self.now_ms)
 
-    async def take(self, found: OpenRound) -> Play:
+    async def take(self, found: OpenRound) -> Played:
         """Take the next seat of a round; errors as of `RoundLife.take`."""
         return await self.life.take(self.community, found.id, self.ticket, self.now_ms)
 

@@ -18,118 +18,39 @@ Dies here / comes twice:
 
 from __future__ import annotations
 
-import asyncio
 import json
-import secrets
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from hashlib import blake2b
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
-from bot.catalog import Catalog
 from bot.clock import Clock
 from bot.communities import Communities
-from bot.day import Day
 from bot.errors import StoreUnavailableError
-from bot.model import Community, FollowUp, Text
-from bot.rounds.play import (
-    Announcing,
-    Game,
-    IllegalPlayError,
-    Prepared,
-    Result,
-    SettingError,
-    Telling,
-    Values,
-)
-from bot.rounds.terms import Terms, TermsBook
-from bot.storage.redis.deliveries import Delivery
+from bot.model import Community
+from bot.rounds.orders import Order, RoundOrders, Started
+from bot.rounds.play import Game, IllegalPlayError, Result, Telling, Values
+from bot.rounds.replays import Replay, Replays
+from bot.rounds.teller import RoundTeller
+from bot.rounds.terms import TermsBook
 from bot.storage.redis.inbox import Ticket
-from bot.storage.redis.members import Members
 from bot.storage.redis.rounds import (
     Caps,
     Ending,
     EndWord,
     MoveWord,
-    NewRound,
-    Opened,
     Paid,
     PlayedMove,
     Round,
     Rounds,
     RoundState,
-    joined_before_ms,
 )
 
-SEED_BYTES = 32
-_KNOWN_ROUNDS = 500  # replayed and kept by one process
 DECIDER_MS = 3_000  # how long who has decided a round has to end it
 _MOST_TRIES = 20  # of an end that is overtaken by moves
-_MOST_TOLD = 200  # persons who are told of the end of a community's round
-_MOST_NAMED = 300
 
 _log = structlog.get_logger("huoqun")
-
-
-class NotPlayedError(Exception):
-    """A round that is not to be begun.
-
-    `word` is unknown (no such game), off (not played here) or stakes (it needs them, they are not allowed).
-    """
-
-    def __init__(self, word: str) -> None:
-        """Say why not."""
-        super().__init__(word)
-        self.word = word
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A round that somebody wants to begin.
-
-    Attributes:
-        community: Where.
-        game: Name of the game.
-        place: ``<channel>:<group id>``, or ``*`` for the community's direct chats.
-        given: Settings that are not to be the usual ones.
-        cause: The event id, or ``api:<request_id>``: the same one begins one round.
-        host: Member id, or ``api:<token name>``.
-        now_ms: When, Unix milliseconds.
-        day: The community-day of that.
-        channel: Channel of the host or the group; empty for none.
-        user_id: The host as the platform names them; empty for the API.
-        group_id: The chat group; empty for none.
-        payer: The member whose points are the pot; empty for the community's budget.
-        life_s: How long it lives, seconds; None for as long as is usual.
-        answer_to: What the platform gave to answer with; a secret.
-    """
-
-    community: Community
-    game: str
-    place: str
-    given: Mapping[str, object]
-    cause: str
-    host: str
-    now_ms: int
-    day: Day
-    channel: str = ""
-    user_id: str = ""
-    group_id: str = ""
-    payer: str = ""
-    life_s: int | None = None
-    answer_to: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """What came of an order: the round, or why there is none."""
-
-    opened: Opened
-    round: Round
-    terms: Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +71,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Play:
+class Played:
     """What came of a move.
 
     Attributes:
@@ -179,70 +100,30 @@ class Play:
         return self.word in {MoveWord.DONE, MoveWord.AGAIN}
 
 
-@dataclass(slots=True)
-class _Replay:
-    """A round as far as this process has replayed it."""
-
-    round: Round
-    game: Game
-    state: Any
-    moves: list[PlayedMove]
-    results: list[Result]
-    decided_by: int | None = None
-
-    def see(self, moves: Iterable[PlayedMove]) -> None:
-        """Apply moves; those seen already are passed over."""
-        for move in moves:
-            if move.number == len(self.moves):
-                self.state, result = self.game.play.apply(self.state, move)
-                self.moves.append(move)
-                self.results.append(result)
-                if self.decided_by is None and self.game.play.is_over(self.state):
-                    self.decided_by = move.number
-
-
 class RoundLife:
     """Begins, plays and ends rounds; one per process."""
 
     def __init__(
         self,
         store: Rounds,
-        members: Members,
         games: Mapping[str, Game],
+        orders: RoundOrders,
+        teller: RoundTeller,
         terms: TermsBook,
         communities: Communities,
-        compose: Callable[[FollowUp, int], Delivery],
-        wake: Callable[[str], None],
-        catalog: Catalog,
         clock: Clock,
-        normalise: Callable[[str], str],
-        call: Callable[[str, str], str],
-        reserved: Collection[str] = (),
-        page_of: Callable[[Round], str] = lambda _: "",
-        new_seed: Callable[[], bytes] = lambda: secrets.token_bytes(SEED_BYTES),
+        wake: Callable[[str], None],
     ) -> None:
-        """Play `games` (by name).
-
-        `compose` makes the delivery of what is told, `wake` has it sent soon; `call` says of a name and a
-        member id how a member is called. `reserved` are words, in normal form, that no round may listen to;
-        `page_of` says where anybody can look at a round, empty for nowhere.
-        """
+        """Played `games` (by name); `wake` has what is told sent soon."""
         self.store = store
         self.games = games
-        self.terms = terms
-        self._members = members
+        self.orders = orders
+        self.replays = Replays(store, games)
+        self._teller = teller
+        self._terms = terms
         self._communities = communities
-        self._compose = compose
-        self._wake = wake
-        self._catalog = catalog
         self._clock = clock
-        self._normalise = normalise
-        self._call = call
-        self._reserved = frozenset(reserved)
-        self._page_of = page_of
-        self.new_seed = new_seed
-        self._replays: OrderedDict[tuple[str, str], _Replay] = OrderedDict()
-        self._reading: dict[tuple[str, str], asyncio.Future[_Replay | None]] = {}
+        self._wake = wake
 
     # ------------------------------------------------------------ begin
 
@@ -254,102 +135,36 @@ class RoundLife:
             SettingError: The game does not take one of the settings.
             StoreUnavailableError: Redis is away; ask again.
         """
-        community = order.community
-        game, terms, prepared = self._prepared(order)
-        new = self._new_round(order, game, terms, prepared)
+        new, terms = self.orders.round_of(order)
         opened = await self.store.open(new, order.day)
         one = new.round
         if opened.again:  # begun before, with another seed
-            one = await self.store.get(community.id, one.id) or one
+            one = await self.store.get(one.community, one.id) or one
         return Started(opened, one, terms)
-
-    def _prepared(self, order: Order) -> tuple[Game, Terms, Prepared]:
-        game = self._allowed(order)
-        terms = self.terms.of(order.community, order.game)
-        prepared = game.play.prepare({**terms.settings, **order.given})
-        if prepared.stake and not order.community.games.stakes:
-            raise NotPlayedError("stakes")
-        if self._normalise(prepared.word).partition(" ")[0].lstrip("/#") in self._reserved:
-            raise SettingError("word", "is a command, so nobody could say it", "another word")
-        return game, terms, prepared
-
-    def _allowed(self, order: Order) -> Game:
-        rules, game = order.community.games, self.games.get(order.game)
-        if game is None:
-            raise NotPlayedError("unknown")
-        if order.game in rules.off or (order.channel, order.group_id) in rules.off_in:
-            raise NotPlayedError("off")
-        return game
-
-    def _new_round(self, order: Order, game: Game, terms: Terms, prepared: Prepared) -> NewRound:
-        seed, id_ = self.new_seed(), round_id(order.community.id, order.cause)
-        state = game.play.open(prepared.settings, seed, id_)
-        word = prepared.word if prepared.word in {"", "*"} else self._normalise(prepared.word)
-        life_s = terms.life_s if order.life_s is None else order.life_s
-        one = Round(
-            id=id_,
-            community=order.community.id,
-            game=order.game,
-            place=order.place,
-            state=RoundState.OPEN,
-            end="",
-            channel=order.channel,
-            user_id=order.user_id,
-            group_id=order.group_id,
-            host=order.host,
-            payer=order.payer,
-            settings=prepared.settings,
-            word=word,
-            seed=seed.hex(),
-            commitment=game.play.commitment(seed),
-            once=game.play.once,
-            seats=game.play.seats(state),
-            pot=prepared.pot,
-            staked=0,
-            house=0,
-            paid=0,
-            refund=0,
-            at_ms=order.now_ms,
-            ends_at_ms=order.now_ms + life_s * 1000,
-            ended_at_ms=0,
-            day=order.day.iso,
-            facts="",
-            answer_to=order.answer_to,
-        )
-        return NewRound(
-            one,
-            order.cause,
-            order.community.games.budget_per_day,
-            terms.most_open,
-            checked_in=prepared.checked_in,
-            joined_before_ms=joined_before_ms(order.now_ms, prepared.member_days),
-        )
 
     def check(self, order: Order) -> None:
         """Raise as `start` does of an order that could be carried out at no time."""
-        self._prepared(order)
+        self.orders.prepare(order)
 
     def announcement(self, community: Community, one: Round) -> str:
         """Return what is said in a group of a round that nobody there has begun; empty for nothing."""
         game = self.games.get(one.game)
-        if game is None or game.announce is None:
-            return ""
-        return game.announce(Announcing(community, one, self._text_of(community, one)))
+        return "" if game is None else self._teller.announcement(community, game, one)
 
     # ------------------------------------------------------------ play
 
     async def move(
         self, community: Community, round_id: str, ticket: Ticket, said: str, stake: int, now_ms: int
-    ) -> Play:
+    ) -> Played:
         """Make a move for the sender of an event; the same event makes one, with one outcome.
 
         Raises:
             IllegalPlayError: It is no move in this game, or stakes are not allowed here.
             StoreUnavailableError: Redis is away; ask again.
         """
-        replay = await self._replay(community.id, round_id)
+        replay = await self.replays.get(community.id, round_id)
         if replay is None:
-            return Play(MoveWord.OVER)
+            return Played(MoveWord.OVER)
         if stake and not community.games.stakes:
             raise IllegalPlayError("stakes_off", {})
         said, house = replay.game.play.entry(replay.round.settings, said, stake)
@@ -361,15 +176,15 @@ class RoundLife:
         )
         replay.see(moved.moves)
         if moved.word not in {MoveWord.DONE, MoveWord.AGAIN, MoveWord.ALREADY}:
-            return Play(moved.word, balance=moved.balance, why=moved.why)
+            return Played(moved.word, balance=moved.balance, why=moved.why)
         if len(replay.results) <= moved.number:  # another call of this process has moved the window on
-            replay = await self._caught_up(replay)
+            replay = await self.replays.caught_up(replay)
         if not _is_of(replay.moves[moved.number], ticket, moved.word):
-            replay = await self._caught_up(replay)
+            replay = await self.replays.caught_up(replay)
         ended = None
         if replay.decided_by is not None:
             ended = await self._end_decided(community, replay, ticket, moved.number, now_ms)
-        return Play(
+        return Played(
             moved.word,
             replay.results[moved.number],
             number=moved.number,
@@ -378,7 +193,7 @@ class RoundLife:
         )
 
     async def _end_decided(
-        self, community: Community, replay: _Replay, ticket: Ticket, number: int, now_ms: int
+        self, community: Community, replay: Replay, ticket: Ticket, number: int, now_ms: int
     ) -> Ended | None:
         """End a round that is decided; return its end where the move of this number has decided it.
 
@@ -392,17 +207,17 @@ class RoundLife:
             await self._finish(community, replay, "over", teller="")
         return None
 
-    async def take(self, community: Community, round_id: str, ticket: Ticket, now_ms: int) -> Play:
+    async def take(self, community: Community, round_id: str, ticket: Ticket, now_ms: int) -> Played:
         """Take the next seat for the sender of an event; the last one ends the round. Errors as of `move`."""
-        replay = await self._replay(community.id, round_id)
+        replay = await self.replays.get(community.id, round_id)
         if replay is None:
-            return Play(MoveWord.OVER)
+            return Played(MoveWord.OVER)
         caps = self._caps(community, replay.round.game)
         taken = await self.store.take(ticket, replay.round, caps, now_ms)
         ended = None
         if taken.word in {MoveWord.DONE, MoveWord.AGAIN} and taken.left == 0:
             ended = await self._finish(community, replay, "over", teller=ticket.event.member_id)
-        return Play(
+        return Played(
             taken.word,
             number=taken.number,
             points=taken.points,
@@ -413,7 +228,7 @@ class RoundLife:
         )
 
     def _caps(self, community: Community, game: str) -> Caps:
-        terms, rules = self.terms.of(community, game), community.games
+        terms, rules = self._terms.of(community, game), community.games
         return Caps(terms.plays_per_day, terms.won_per_day, rules.staked_per_day, rules.budget_per_day)
 
     # ------------------------------------------------------------ end
@@ -427,17 +242,17 @@ class RoundLife:
         nothing). `teller` is the member whose answer tells of it; nobody else in their chat needs to be told.
         `cause` is the event that ends it.
         """
-        replay = await self._replay(community.id, round_id)
+        replay = await self.replays.get(community.id, round_id)
         if replay is None or await self.store.get(community.id, round_id) is None:
             return None
         return await self._finish(community, replay, why, teller=teller, cause=cause)
 
     async def _finish(
-        self, community: Community, replay: _Replay, why: str, *, teller: str, cause: str = ""
+        self, community: Community, replay: Replay, why: str, *, teller: str, cause: str = ""
     ) -> Ended:
         """End a round as often as other moves come between, until it has ended."""
         for _ in range(_MOST_TRIES):
-            replay = await self._caught_up(replay)
+            replay = await self.replays.caught_up(replay)
             known = await self.store.get(community.id, replay.round.id)
             if known is None:
                 raise StoreUnavailableError(f"Redis has lost round {replay.round.id}: run.py rebuild")
@@ -449,7 +264,7 @@ class RoundLife:
         raise RuntimeError(f"round {replay.round.id} never stood still")
 
     async def _try_to_end(
-        self, community: Community, replay: _Replay, known: Round, why: str, teller: str, cause: str
+        self, community: Community, replay: Replay, known: Round, why: str, teller: str, cause: str
     ) -> Ended | None:
         """End a round once; None when it has moved or ended meanwhile."""
         now_ms = self._clock.now_ms()
@@ -459,7 +274,7 @@ class RoundLife:
         decided = replay.decided_by is not None
         for _ in range(2):
             after = _after(known, why, awards, facts, now_ms, drawn=replay.game.play.drawn)
-            telling = await self._telling(community, replay, after, facts, awards)
+            telling = await self._teller.telling(community, replay, after, facts, awards)
             told = replay.game.tell(telling)
             ending = Ending(
                 state=after.state,
@@ -468,10 +283,10 @@ class RoundLife:
                 made_of=None if decided else len(replay.moves),
                 facts=after.facts,
                 cause=cause,
-                rest_ms=self.terms.of(community, known.game).cool_down_s * 1000,
+                rest_ms=self._terms.of(community, known.game).cool_down_s * 1000,
                 deliveries=tuple(
                     (one, now_ms)
-                    for one in self._announcements(known, replay.moves, awards, told, teller, now_ms)
+                    for one in self._teller.messages(known, replay.moves, awards, told, teller, now_ms)
                 ),
             )
             word, refund = await self.store.end(known, ending, day, now_ms)
@@ -489,145 +304,30 @@ class RoundLife:
             awards, facts = _stakes_back(replay.moves), {}
         raise RuntimeError(f"round {known.id} holds less than its stakes")
 
-    async def _as_ended(self, community: Community, replay: _Replay, known: Round) -> Ended:
+    async def _as_ended(self, community: Community, replay: Replay, known: Round) -> Ended:
         """Return a round that had ended, as it was told then."""
         awards, facts = replay.game.play.settle(replay.state, known.end)
-        telling = await self._telling(community, replay, known, facts, awards)
+        telling = await self._teller.telling(community, replay, known, facts, awards)
         return Ended(telling, replay.game.tell(telling), mine=False)
-
-    async def _telling(
-        self, community: Community, replay: _Replay, after: Round, facts: Values, awards: Sequence[Paid]
-    ) -> Telling:
-        members = dict.fromkeys(award.member for award in awards)
-        members.update(dict.fromkeys(move.member for move in replay.moves[:_MOST_NAMED]))
-        if ":" in after.host:
-            members[after.host] = None
-        found = await self._members.names(community.id, list(members)) if members else {}
-        names = {member: self._call(name, member) for member, name in found.items()}
-        return Telling(
-            community=community,
-            round=after,
-            state=replay.state,
-            facts=facts,
-            awards=awards,
-            moves=tuple(replay.moves),
-            names=names,
-            page=self._page_of(after),
-            text=self._text_of(community, after),
-        )
-
-    def _text_of(self, community: Community, one: Round) -> Callable[..., str]:
-        return lambda key, **values: self._catalog.text(community.language, key, pick_by=one.id, **values)
-
-    def _announcements(
-        self,
-        played: Round,
-        moves: Sequence[PlayedMove],
-        awards: Sequence[Paid],
-        told: str,
-        teller: str,
-        now_ms: int,
-    ) -> list[Delivery]:
-        """Return who must be told of an end by a message of its own.
-
-        In a group that is the group, unless somebody's answer there says it. A round of direct chats tells
-        its host, those who get something at the end, and the others who played.
-        """
-        if not told:
-            return []
-
-        def follow_up(channel: str, user_id: str, group_id: str, answer_to: str) -> Delivery:
-            name = f"round:{played.id}:{channel}:{group_id or user_id}"
-            return self._compose(
-                FollowUp(
-                    name=name,
-                    community=played.community,
-                    cause=f"round:{played.id}",
-                    channel=channel,
-                    parts=(Text(told),),
-                    user_id=user_id,
-                    group_id=group_id,
-                    answer_to=answer_to,
-                ),
-                now_ms,
-            )
-
-        if played.group_id:
-            if teller:
-                return []
-            return [follow_up(played.channel, "", played.group_id, played.answer_to)]
-        persons = dict.fromkeys([played.host] if played.user_id else [])
-        persons.update(dict.fromkeys(award.member for award in awards))
-        persons.update(dict.fromkeys(move.member for move in moves))
-        persons.pop(teller, None)
-        split = [member.partition(":") for member in list(persons)[:_MOST_TOLD]]
-        return [follow_up(channel, user_id, "", "") for channel, _, user_id in split]
 
     # ------------------------------------------------------------ look
 
     async def told(self, community: Community, round_id: str) -> Ended | None:
         """Return an ended round as it was told; None for one that is open, or no longer kept."""
-        replay = await self._replay(community.id, round_id)
+        replay = await self.replays.get(community.id, round_id)
         if replay is None:
             return None
-        replay = await self._caught_up(replay)
+        replay = await self.replays.caught_up(replay)
         known = await self.store.get(community.id, round_id)
         return None if known is None or known.is_open else await self._as_ended(community, replay, known)
 
     async def state(self, community: Community, round_id: str) -> tuple[Round, Any] | None:
         """Return a round and the state of its game now; None for one that is not known."""
-        replay = await self._replay(community.id, round_id)
+        replay = await self.replays.get(community.id, round_id)
         if replay is None:
             return None
-        replay = await self._caught_up(replay)
+        replay = await self.replays.caught_up(replay)
         return replay.round, replay.state
-
-    async def _replay(self, community: str, round_id: str) -> _Replay | None:
-        """Return what this process knows of a round; those who ask for an unknown one share one reading."""
-        key = (community, round_id)
-        known = self._replays.get(key)
-        if known is not None:
-            self._replays.move_to_end(key)
-            return known
-        reading = self._reading.get(key)
-        if reading is None:
-            reading = asyncio.ensure_future(self._read(community, round_id))
-            self._reading[key] = reading
-            reading.add_done_callback(lambda _: self._reading.pop(key, None))
-        return await asyncio.shield(reading)
-
-    async def _caught_up(self, replay: _Replay) -> _Replay:
-        """Return a replay with all moves; another one where Redis has come back without some that it saw."""
-        one, seen = replay.round, len(replay.moves)
-        rows = await self.store.moves(one.community, one.id, max(seen - 1, 0))
-        if seen and list(rows[:1]) != replay.moves[-1:] and seen == len(replay.moves):
-            self._replays.pop((one.community, one.id), None)
-            state = replay.game.play.open(one.settings, bytes.fromhex(one.seed), one.id)
-            replay = self._remember(one, replay.game, state)
-            rows = await self.store.moves(one.community, one.id)
-        replay.see(rows)
-        return replay
-
-    async def _read(self, community: str, round_id: str) -> _Replay | None:
-        found = await self.store.get(community, round_id)
-        game = None if found is None else self.games.get(found.game)
-        if found is None or game is None:
-            return None
-        return self._remember(
-            found, game, game.play.open(found.settings, bytes.fromhex(found.seed), found.id)
-        )
-
-    def _remember(self, known: Round, game: Game, state: Any) -> _Replay:
-        replay = _Replay(known, game, state, [], [])
-        replay = self._replays.setdefault((known.community, known.id), replay)
-        while len(self._replays) > _KNOWN_ROUNDS:
-            self._replays.popitem(last=False)
-        return replay
-
-
-def round_id(community: str, cause: str) -> str:
-    """Return the id of the round that a cause begins: the same however often it is asked for."""
-    return blake2b(f"round\0{community}\0{cause}".encode(), digest_size=8).hexdigest()
 
 
 def _is_of(move: PlayedMove, ticket: Ticket, word: MoveWord) -> bool:

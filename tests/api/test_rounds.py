@@ -314,7 +314,7 @@ async def test_an_open_round_that_only_history_knows_waits_for_a_rebuild(world: 
     await world.service.drain.flush_all()
     await world.service.redis.call("DEL", world.service.keys.key("round", "milk", id_))
     assert (await world.get(f"{ROUNDS}/{id_}")).body["state"] == "open"
-    world.service.parts.life._replays.clear()  # as a process that has just been started
+    world.service.parts.life.replays.forget()  # as a process that has just been started
     reply = await world.post(f"{ROUNDS}/{id_}/cancel")
     assert (reply.status, reply.word) == (503, "store_away")
 

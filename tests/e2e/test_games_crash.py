@@ -49,7 +49,7 @@ LONG = "20分钟"  # so that no time is up where a test ends the round itself
 SHORT_S = 12
 SWEPT_S = 10.0  # what a sweeper that died had taken is free again after 15 s; nothing was taken here
 
-_BEGUN = re.compile(r"公平承诺 ([0-9a-f]{16})…（编号 ([0-9a-f]{16})")
+_BEGUN = re.compile(r"公平承诺 ([0-9a-f]{32})…（编号 ([0-9a-f]{16})")
 _PROOF = re.compile(r"编号 ([0-9a-f]{16})，种子 ([0-9a-f]{64})")
 _CONTENT = re.compile(r"<Content><!\[CDATA\[(.*?)\]\]></Content>", re.DOTALL)
 
@@ -309,7 +309,7 @@ class Table:
         proof = _PROOF.search(told)
         assert proof is not None, (self, told)
         seed = bytes.fromhex(proof[2])
-        assert (proof[1], commitment(seed)[:16]) == (self.round_id, self.sealed), self
+        assert (proof[1], commitment(seed)[:32]) == (self.round_id, self.sealed), self
         rules = self.kind.rules
         state = rules.open(rules.settings(self.kind.settings), seed, self.round_id)
         seats, entries = rules.seats(state), []
@@ -340,10 +340,10 @@ class Table:
             assert shown in told, (self, shown, told)
         return settlement
 
-    def persons(self, settlement: Settlement, teller: str) -> list[str]:
+    def persons(self, teller: str) -> list[str]:
         """User ids of those who are told of the end by a message of their own; of direct chats."""
-        winners = {award.member.partition(":")[2] for award in settlement.awards}
-        return sorted({MANAGER, *winners} - {teller})
+        players = {move.member.partition(":")[2] for move in self.moves}
+        return sorted({MANAGER, *players} - {teller})
 
     def received(self, user_id: str = "") -> list[str]:
         """What was told of this round's end by a message: to a person, or to its group."""
@@ -429,11 +429,11 @@ async def test_rounds_go_on_after_a_kill_and_are_played_to_their_right_ends(tmp_
         async with scene.deployment.records() as records:
             await records.drain()
             for table in rounds:
-                settlement = await table.assert_ended(records, told[table], table.end)
+                await table.assert_ended(records, told[table], table.end)
                 if table.group:
                     assert table.received() == [], table  # the group has read the answer
                     continue
-                persons = table.persons(settlement, tellers[table])
+                persons = table.persons(tellers[table])
                 await assert_received(table, persons)
                 for person in persons:
                     (letter,) = table.received(person)
@@ -492,9 +492,9 @@ async def test_rounds_whose_time_is_up_while_the_server_is_dead_end_by_themselve
                 first = "" if table.group else MANAGER
                 await assert_received(table, [first])
                 (told[table],) = table.received(first)
-                settlement = await table.assert_ended(records, told[table], End.TIME)
+                await table.assert_ended(records, told[table], End.TIME)
                 if not table.group:
-                    persons = table.persons(settlement, "")
+                    persons = table.persons("")
                     await assert_received(table, persons)
                     for person in persons:
                         assert table.received(person) == [told[table]], table
@@ -542,9 +542,9 @@ async def test_a_round_whose_deciding_message_was_not_answered_ends_once_and_is_
                 told = {table: await scene.ask_again(said) for table, said in last.items()}
                 await records.drain()
                 for table in rounds:
-                    settlement = await table.assert_ended(records, told[table], table.end)
+                    await table.assert_ended(records, told[table], table.end)
                     ended.append((table, told[table], table.end))
                     if not table.group:
-                        persons = table.persons(settlement, last[table].user_id)
+                        persons = table.persons(last[table].user_id)
                         await assert_sent_once(records, table, persons)
                 await assert_budgets(records, ended)

@@ -11,7 +11,7 @@ import re
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +46,7 @@ TOO_LATE = "手慢了"
 
 _WON = re.compile(r"你抢到 (\d+) 积分（第 (\d+) 个，份额 (\d+)）！现有 (\d+) 积分。")
 _PROOF = re.compile(r"编号 ([0-9a-f]{16})，种子 ([0-9a-f]{64})")
-_COMMITMENT = re.compile(r"公平承诺 ([0-9a-f]{16})…（编号 ([0-9a-f]{16})")
+_COMMITMENT = re.compile(r"公平承诺 ([0-9a-f]{32})…（编号 ([0-9a-f]{16})")
 
 
 @dataclass
@@ -225,7 +225,7 @@ async def test_of_thousands_who_grab_exactly_as_many_as_there_are_shares_get_one
             told = assert_a_share_each(members, winners, sent)
             async with deployment.records() as records:
                 await assert_recorded(records, winners, told)
-                await assert_told(records, vendor, told)
+                await assert_told(records, vendor, told, winners)
         assert_verified(deployment)
 
 
@@ -252,7 +252,7 @@ def assert_a_share_each(members: Flood, winners: dict[str, Grab], sent: str) -> 
     assert proof is not None
     assert sealed is not None
     round_id, seed = proof[1], bytes.fromhex(proof[2])
-    assert (commitment(seed)[:16], round_id) == (sealed[1], sealed[2])
+    assert (commitment(seed)[:32], round_id) == (sealed[1], sealed[2])
     rules = RedPacket()
     state = rules.open(
         rules.settings({"total": TOTAL, "shares": SHARES, "best": BEST, "consolation": CONSOLATION}),
@@ -313,9 +313,9 @@ def _seat(grab: Grab) -> int:
     return int(found[2])
 
 
-async def assert_told(records: Records, vendor: Sandbox, told: Told) -> None:
-    """Who gave the packet and who got a prize are told by a message, the last hand by its answer."""
-    others = {f"app:{MANAGER}", *told.prizes} - {told.last}
+async def assert_told(records: Records, vendor: Sandbox, told: Told, winners: Mapping[str, Grab]) -> None:
+    """Who gave the packet and who has a share are told by a message, the last hand by its answer."""
+    others = {f"app:{MANAGER}", *winners} - {told.last}
 
     async def rows() -> list[Row]:
         await records.drain()

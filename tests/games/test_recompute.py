@@ -153,7 +153,7 @@ async def test_the_highest_sum_and_its_sudden_deaths(table: Table) -> None:
     """With one die many rounds end in a tie; some among these do, whatever the seeds are."""
     ties = 0
     for seed in range(12):
-        table.chat.service.parts.life.new_seed = bytes([seed] * 32).__bytes__
+        table.chat.service.parts.life.orders.new_seed = bytes([seed] * 32).__bytes__
         round_id = await table.begin("开局 比大小 1颗 奖10")
         for who in MEMBERS:
             await table.say(who, "加入")

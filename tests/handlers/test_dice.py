@@ -1018,18 +1018,20 @@ async def test_of_two_games_that_are_open_the_word_decides(group: FakeChat, fall
     assert sorted(re.findall("🎲 (.*)时间到！", told)) == ["比大小", "猜大小", "猜点数"]
 
 
-async def test_the_same_game_is_open_once_and_rests_after_a_round(group: FakeChat) -> None:
-    await say(group, "ana", "开局 猜大小")
-    assert await say(group, "ana", "开局 大小") == (
-        "这里已经有一局同样的游戏在进行，先玩完它吧。管理员可以发「结束」。"
-    )
-    assert "🎲 猜大小开局" in (await group.say("ana", "开局 猜大小", group="g2") or "")
-    await say(group, "ana", "结束")
-    group.pass_time(4 * SECOND)
-    assert await say(group, "ana", "开局 猜大小") == "刚玩过一局，6 秒后可以再开。"
-    assert "🎲 猜点数开局" in await say(group, "ana", "开局 猜点数")
-    group.pass_time(6 * SECOND)
-    assert "🎲 猜大小开局" in await say(group, "ana", "开局 猜大小")
+async def test_the_same_game_is_open_once_and_rests_after_a_round(open_chat: OpenChat) -> None:
+    own = {"dice_size": {"cool_down_s": 10}}
+    async with open_chat(managers=["ana"], community={"games": {"own": own}}) as group:
+        await say(group, "ana", "开局 猜大小")
+        assert await say(group, "ana", "开局 大小") == (
+            "这里已经有一局同样的游戏在进行，先玩完它吧。管理员可以发「结束」。"
+        )
+        assert "🎲 猜大小开局" in (await group.say("ana", "开局 猜大小", group="g2") or "")
+        await say(group, "ana", "结束")
+        group.pass_time(4 * SECOND)
+        assert await say(group, "ana", "开局 猜大小") == "刚玩过一局，6 秒后可以再开。"
+        assert "🎲 猜点数开局" in await say(group, "ana", "开局 猜点数")
+        group.pass_time(6 * SECOND)
+        assert "🎲 猜大小开局" in await say(group, "ana", "开局 猜大小")
 
 
 async def test_each_group_plays_its_own_round(group: FakeChat, falls: Falls) -> None:

@@ -24,7 +24,7 @@ GROUP = "g1"
 async def group(open_chat: OpenChat) -> AsyncIterator[FakeChat]:
     """A group of the AI bot in which Ana is a manager, and every seed is the same."""
     async with open_chat(managers=["ana"]) as chat:
-        chat.service.parts.life.new_seed = lambda: SEED
+        chat.service.parts.life.orders.new_seed = lambda: SEED
         yield chat
 
 
@@ -277,7 +277,7 @@ async def test_an_event_that_comes_again_is_told_of_its_own_share_also_after_the
     open_chat: OpenChat,
 ) -> None:
     async with open_chat(managers=["ana"]) as chat:
-        chat.service.parts.life.new_seed = lambda: SEED
+        chat.service.parts.life.orders.new_seed = lambda: SEED
         await chat.say("ana", "发红包 9 3", group=GROUP, message_id="send")
         first = await chat.say("bob", "抢", group=GROUP, message_id="bob")
         assert await chat.say("bob", "抢", group=GROUP, message_id="bob") == first

@@ -98,7 +98,7 @@ async def test_members_end_nothing_and_an_end_of_nothing_says_so(group: FakeChat
 async def test_who_moves_between_the_deciding_roll_and_its_end_does_not_have_it_told_twice(
     group: FakeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    group.service.parts.life.new_seed = lambda: bytes(32)
+    group.service.parts.life.orders.new_seed = lambda: bytes(32)
     await say(group, "ana", "开局 指定点数 6 间隔0秒")
     end, waiting, go_on = Rounds.end, asyncio.Event(), asyncio.Event()
 
@@ -186,7 +186,7 @@ async def test_a_member_learns_how_the_last_round_is_checked_and_which_mark_is_t
     server = {"public_url": "https://bot.example.com/"}
     async with open_chat(managers=["ana"], server=server) as chat:
         seed = bytes(range(32))
-        chat.service.parts.life.new_seed = lambda: seed
+        chat.service.parts.life.orders.new_seed = lambda: seed
         assert await say(chat, "bob", "验证") == "bob，这里最近没有结束的游戏。"
         sent = await say(chat, "ana", "发红包 10 1")
         told = await say(chat, "bob", "抢")

@@ -26,7 +26,8 @@ from hypothesis.stateful import (
 )
 
 from bot.model import Community, Event, TextMessage
-from bot.rounds.life import Order, Play, RoundLife, Started
+from bot.rounds.life import Played, RoundLife
+from bot.rounds.orders import Order, Started
 from bot.rounds.play import IllegalPlayError
 from bot.storage.redis.inbox import Ticket, place_of
 from bot.storage.redis.rounds import MoveWord, Round
@@ -106,7 +107,7 @@ class Made:
     round_id: str
     said: str
     stake: int
-    play: Play | None  # None: it was no move
+    play: Played | None  # None: it was no move
 
 
 class RoundsMachine(RuleBasedStateMachine):
@@ -136,7 +137,7 @@ class RoundsMachine(RuleBasedStateMachine):
         self.chat = FakeChat(ROUTERS, managers=["ana"], community=GAMES, stores=self.stores)
         await self.chat.__aenter__()
         seeds = itertools.count()
-        self.life.new_seed = lambda: next(seeds).to_bytes(32, "big")
+        self.life.orders.new_seed = lambda: next(seeds).to_bytes(32, "big")
         for who in MEMBERS:
             await self.chat.say("ana", f"加分 bot:{who} {START_POINTS}", group="g1")
             await self.chat.say(who, "签到", group="g1")
@@ -234,7 +235,7 @@ class RoundsMachine(RuleBasedStateMachine):
             event(f"{self.rounds[made.round_id][0].round.game}: {play.word}")
         self.made.append(replace(made, play=play))
 
-    def _try(self, made: Made) -> Play | None:
+    def _try(self, made: Made) -> Played | None:
         now_ms = self.chat.clock.now_ms()
         ticket = self.ticket(made.event)
         try:
@@ -265,7 +266,7 @@ class RoundsMachine(RuleBasedStateMachine):
     @rule()
     def another_process(self) -> None:
         """Whoever replays the moves finds the same."""
-        self.life._replays.clear()  # as in a process that has seen nothing yet
+        self.life.replays.forget()  # as in a process that has seen nothing yet
 
     # ------------------------------------------------------------ what must hold
 

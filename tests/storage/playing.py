@@ -11,8 +11,10 @@ from bot.clock import FixedClock
 from bot.config import GameTerms
 from bot.delivery.compose import Composer
 from bot.model import Event, GameRules
-from bot.rounds.life import Ended, Order, Play, RoundLife, Started
+from bot.rounds.life import Ended, Played, RoundLife
+from bot.rounds.orders import Order, RoundOrders, Started
 from bot.rounds.play import Game
+from bot.rounds.teller import RoundTeller
 from bot.rounds.terms import TermsBook
 from bot.storage.redis.rounds import Round, Rounds, RoundState
 from games.dice_size import DiceSize
@@ -50,20 +52,20 @@ class Playing:
     def on(cls, live: Live, seed: bytes = b"s" * 32) -> Playing:
         live.community = replace(live.community, games=STAKES)
         time = clock()
+        terms = TermsBook({BETS: GameTerms(life_s=60), PACKET: GameTerms(most_open=3)})
         life = RoundLife(
             Rounds(live.redis, live.keys, memory_ms=MEMORY_MS),
-            live.members,
             games(),
-            TermsBook({BETS: GameTerms(life_s=60), PACKET: GameTerms(most_open=3)}),
+            RoundOrders(games(), terms, str.strip),
+            RoundTeller(
+                live.members, load_catalog(), Composer({}).follow_up, lambda name, _: name, lambda _: ""
+            ),
+            terms,
             live.communities,
-            Composer({}).follow_up,
-            lambda _: None,
-            load_catalog(),
             time,
-            normalise=str.strip,
-            call=lambda name, _: name,
-            new_seed=lambda: seed,
+            wake=lambda _: None,
         )
+        life.orders.new_seed = lambda: seed
         return cls(live, life, time)
 
     def order(self, game: str, *, cause: str = "api:1", payer: str = "", **given: Any) -> Order:
@@ -87,12 +89,12 @@ class Playing:
         assert started.opened.refused is None
         return started.round
 
-    async def take(self, played: Round, who: str | Event) -> Play:
+    async def take(self, played: Round, who: str | Event) -> Played:
         happened = event(who, group_id="g1") if isinstance(who, str) else who
         ticket = self.live.ticket(happened)
         return await self.life.take(self.live.community, played.id, ticket, self.clock.now_ms())
 
-    async def bet(self, played: Round, who: str | Event, said: str, stake: int = 0) -> Play:
+    async def bet(self, played: Round, who: str | Event, said: str, stake: int = 0) -> Played:
         happened = event(who, group_id="g1") if isinstance(who, str) else who
         ticket = self.live.ticket(happened)
         return await self.life.move(self.live.community, played.id, ticket, said, stake, self.clock.now_ms())

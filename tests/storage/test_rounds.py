@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.rounds.life import Order
+from bot.rounds.orders import Order
 from bot.rounds.play import IllegalPlayError
 from bot.rounds.records import RoundRecords
 from bot.storage.redis.rounds import MoveWord, Round, RoundState
