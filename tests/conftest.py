@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from redis import Redis, RedisCluster
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -29,6 +30,12 @@ from bot.storage.sql.tables import metadata
 from bot.testing import Stores
 
 pytest_plugins = ("tests.exercised",)
+
+# How long an example takes says something of the machine, and nothing of the product.
+settings.register_profile(
+    "huoqun", suppress_health_check=[HealthCheck.too_slow], deadline=None, print_blob=True
+)
+settings.load_profile("huoqun")
 
 TEST_REDIS = os.environ.get("HUOQUN_TEST_REDIS", "")
 TEST_DATABASE = os.environ.get("HUOQUN_TEST_DATABASE", "")

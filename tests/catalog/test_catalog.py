@@ -203,7 +203,9 @@ def test_an_empty_file_and_an_empty_language_are_no_faults(write: Write) -> None
     assert isinstance(load_catalog(write({"zh-CN/a.yaml": "", "en/b.yaml": "# soon"})), Catalog)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # each example writes the file anew
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)  # each example writes the file anew
 @given(
     pieces=st.lists(
         st.tuples(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20), NAMES),

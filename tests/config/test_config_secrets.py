@@ -74,7 +74,9 @@ def test_the_good_file_is_good(file: ConfigFile) -> None:
 
 
 @settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=400,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # one file is enough: every example writes it anew
 @given(text=broken_texts())
 @example(text=GOOD.replace(f"secret: {SECRET}", f"secret:{SECRET}"))
@@ -107,7 +109,11 @@ def test_no_broken_file_makes_a_secret_visible(file: ConfigFile, text: str) -> N
         assert SECRET not in said
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     key=st.sampled_from(
         ["port", "host", "workers", "log_level", "public_url", "soft_deadline_s", "nonsense"]

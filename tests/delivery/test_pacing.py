@@ -45,7 +45,11 @@ ASKS = st.lists(
 @example(asks=[(0, 58, 0), (0, 3, 0), (0, 30, -3), (118, 57, 0)], most=60, length_ms=120)  # a clock behind
 @example(asks=[(0, 60, 0)] * 6, most=300, length_ms=1000)
 @example(asks=[(0, 1, 0)] * 5 + [(0, 60, 0)] * 3, most=143, length_ms=279)  # groups of one person count too
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 async def test_a_counted_rate_never_lets_more_through_in_any_length_of_time(
     pace: PaceStore, asks: list[tuple[int, int, int]], most: int, length_ms: int
 ) -> None:
@@ -73,7 +77,11 @@ async def test_a_counted_rate_never_lets_more_through_in_any_length_of_time(
 
 
 @given(asks=st.lists(st.integers(0, 300), min_size=20, max_size=80), most=st.integers(1, 8))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 async def test_an_exact_rate_lets_through_all_it_may_and_no_more(
     pace: PaceStore, asks: list[int], most: int
 ) -> None:

@@ -121,7 +121,7 @@ async def processes(start: Start) -> list[Process]:
     max_examples=60,
     deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(plans=PLANS, faults=st.lists(FAULTS.flatmap(repeated), max_size=12).map(flat))
 async def test_every_delivery_ends_delivered_once_or_dead(

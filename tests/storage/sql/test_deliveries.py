@@ -39,7 +39,11 @@ async def test_a_delivery_comes_back_as_it_was_drained_and_hides_what_it_says(da
     assert await DeliveryHistory(database).get("d2") is None
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     made=st.lists(
         st.tuples(

@@ -269,7 +269,11 @@ _readings = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(entries=_streams(), readings=_readings, data=st.data())
 async def test_drained_in_any_pieces_any_number_of_times_is_drained_once(
     database: Database, entries: list[DrainedEntry], readings: list[ActivityRow], data: st.DataObject

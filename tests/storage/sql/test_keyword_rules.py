@@ -196,7 +196,11 @@ async def test_triggers_of_one_rule_taken_out_at_once_by_two_processes_are_all_g
     assert [rule.triggers for rule in await _all(store)] == [("stays",)]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(trigger=st.text(min_size=1), other=st.text(min_size=1))
 async def test_any_text_can_be_a_trigger_and_be_taken_out_again(
     store: KeywordRuleStore, trigger: str, other: str

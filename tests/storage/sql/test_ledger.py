@@ -105,7 +105,11 @@ async def test_a_page_of_nothing_is_a_fault_of_the_caller(database: Database) ->
         await LedgerHistory(database).page("milk", limit=0)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     instants=st.lists(st.integers(0, 4), max_size=25),
     late=st.lists(st.integers(0, 5), max_size=3),

@@ -121,7 +121,11 @@ async def test_what_rounds_took_from_a_days_budget(database: Database) -> None:
     }
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     begun=st.lists(
         st.tuples(
