@@ -155,7 +155,9 @@ class _Grabs:
             Order(
                 community=self._community,
                 game="red_packet",
-                place="*",
+                place="app:g1",
+                channel="app",
+                group_id="g1",
                 given={"total": _TOTAL, "shares": _SHARES},
                 cause=f"bench:{self._number}",
                 host="api:bench",

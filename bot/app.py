@@ -198,7 +198,7 @@ class Line:
         if taken.standing is Standing.NEW:
             if type(case.event.content) is Unknown:
                 self._parts.metrics.unknown_type(case.event.channel)
-            waits = taken.conversation or listens(taken.rounds)
+            waits = taken.conversation or (taken.rounds and listens(taken.rounds))
             if known and not waits and self._parts.stores.inbox.within_rate(taken):
                 word = "nobody" if case.route.constant is None else "answered"
                 return Outcome(Decision(case.now_ms, known), case.route.name, word)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from bot.answer_ids import answer_id
+from bot.answer_ids import answer_id, follow_up_id
 from bot.delivery.fit import fit_parts
 from bot.delivery.routes import ChannelAbilities
 from bot.delivery.way import NoWay, way_of_answer, way_unprompted
@@ -99,7 +99,7 @@ class Composer:
         if row is not None and row.answer_for_ms:
             useful_ms = min(useful_ms, row.answer_for_ms)
         return Delivery(
-            id=blake2b(f"follow_up\0{told.community}\0{told.name}".encode(), digest_size=12).hexdigest(),
+            id=follow_up_id(told.community, told.name),
             community=told.community,
             channel=told.channel,
             user_id=told.user_id,

@@ -135,11 +135,13 @@ class RoundLife:
             SettingError: The game does not take one of the settings.
             StoreUnavailableError: Redis is away; ask again.
         """
-        new, terms = self.orders.round_of(order)
-        opened = await self.store.open(new, order.day)
-        one = new.round
+        begun = self.orders.round_of(order)
+        opened = await self.store.open(begun.new, order.day)
+        one, terms = begun.new.round, begun.terms
         if opened.again:  # begun before, with another seed
             one = await self.store.get(one.community, one.id) or one
+        elif opened.refused is None:
+            self.replays.begin(one, begun.game, begun.state)
         return Started(opened, one, terms)
 
     def check(self, order: Order) -> None:

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Any
 
 from bot.day import Day
 from bot.model import Community
@@ -74,6 +75,16 @@ class Started:
     terms: Terms
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A round that may begin: it, its terms, its game and the game's first state."""
+
+    new: NewRound
+    terms: Terms
+    game: Game
+    state: Any
+
+
 class RoundOrders:
     """Makes rounds of orders.
 
@@ -119,8 +130,8 @@ class RoundOrders:
             raise NotPlayedError("off")
         return game
 
-    def round_of(self, order: Order) -> tuple[NewRound, Terms]:
-        """Return the round that an order begins, and its terms; errors as of `prepare`."""
+    def round_of(self, order: Order) -> Begun:
+        """Return the round that an order begins; errors as of `prepare`."""
         game, terms, prepared = self.prepare(order)
         seed, id_ = self.new_seed(), round_id(order.community.id, order.cause)
         state = game.play.open(prepared.settings, seed, id_)
@@ -164,7 +175,7 @@ class RoundOrders:
             checked_in=prepared.checked_in,
             joined_before_ms=joined_before_ms(order.now_ms, prepared.member_days),
         )
-        return new, terms
+        return Begun(new, terms, game, state)
 
 
 def round_id(community: str, cause: str) -> str:

@@ -94,6 +94,10 @@ class Replays:
             found, game, game.play.open(found.settings, bytes.fromhex(found.seed), found.id)
         )
 
+    def begin(self, begun: Round, game: Game, state: Any) -> None:
+        """Remember a round that this process has begun, so that nobody needs to read it."""
+        self._remember(begun, game, state)
+
     def _remember(self, known: Round, game: Game, state: Any) -> Replay:
         replay = Replay(known, game, state, [], [])
         replay = self._known.setdefault((known.community, known.id), replay)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from bot.answer_ids import follow_up_id
 from bot.catalog import Catalog
 from bot.model import Community, FollowUp, Text
 from bot.rounds.play import Announcing, Game, Telling, Values
@@ -83,32 +85,35 @@ class RoundTeller:
         In a group that is the group, unless somebody's answer there says it. A round of direct chats tells
         its host, those who get something at the end, and the others who played.
         """
-        if not told:
+        if not told or (played.group_id and teller):
             return []
-
-        def follow_up(channel: str, user_id: str, group_id: str, answer_to: str) -> Delivery:
-            name = f"round:{played.id}:{channel}:{group_id or user_id}"
-            return self._compose(
-                FollowUp(
-                    name=name,
-                    community=played.community,
-                    cause=f"round:{played.id}",
-                    channel=channel,
-                    parts=(Text(told),),
-                    user_id=user_id,
-                    group_id=group_id,
-                    answer_to=answer_to,
-                ),
-                now_ms,
-            )
-
         if played.group_id:
-            if teller:
-                return []
-            return [follow_up(played.channel, "", played.group_id, played.answer_to)]
+            return [self._message(played, told, played.channel, now_ms)]
         persons = dict.fromkeys([played.host] if played.user_id else [])
         persons.update(dict.fromkeys(award.member for award in awards))
         persons.update(dict.fromkeys(move.member for move in moves))
         persons.pop(teller, None)
-        split = [member.partition(":") for member in list(persons)[:_MOST_TOLD]]
-        return [follow_up(channel, user_id, "", "") for channel, _, user_id in split]
+        by_channel: dict[str, Delivery] = {}  # all persons of a channel are told the same, made once
+        messages = []
+        for member in list(persons)[:_MOST_TOLD]:
+            channel, _, user_id = member.partition(":")
+            if channel not in by_channel:
+                by_channel[channel] = self._message(played, told, channel, now_ms)
+            id_ = follow_up_id(played.community, f"round:{played.id}:{channel}:{user_id}")
+            messages.append(replace(by_channel[channel], id=id_, user_id=user_id, member=member))
+        return messages
+
+    def _message(self, played: Round, told: str, channel: str, now_ms: int) -> Delivery:
+        """Return the message to the round's group, or to nobody yet for one of direct chats."""
+        return self._compose(
+            FollowUp(
+                name=f"round:{played.id}:{channel}:{played.group_id}",
+                community=played.community,
+                cause=f"round:{played.id}",
+                channel=channel,
+                parts=(Text(told),),
+                group_id=played.group_id,
+                answer_to=played.answer_to if played.group_id else "",
+            ),
+            now_ms,
+        )

@@ -23,7 +23,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from bot.part_codec import decode_parts, encode_parts
 from bot.storage.redis.client import RedisClient
@@ -94,21 +95,24 @@ class Delivery:
     queued_at_ms: int = 0
 
 
+_STORED = tuple(one.name for one in fields(Delivery) if one.name not in {"id", "queued_at_ms"})
+
+
 def delivery_fields(delivery: Delivery) -> tuple[Value, ...]:
     """Return what a script that creates the delivery takes: ``(field, value, …)``.
 
     It starts queued, without attempts or reason, whatever the object says; `next_part` is kept.
     """
-    fresh = replace(
-        delivery,
-        state="queued",
-        reason="",
-        attempts=0,
-        updated_at_ms=delivery.updated_at_ms or delivery.created_at_ms,
-    )
-    row = asdict(fresh)
-    del row["id"], row["queued_at_ms"]
-    return tuple(value for item in row.items() for value in item)
+    fresh = {
+        "state": "queued",
+        "reason": "",
+        "attempts": 0,
+        "updated_at_ms": delivery.updated_at_ms or delivery.created_at_ms,
+    }
+    stored: list[Any] = []
+    for name in _STORED:  # `dataclasses.asdict` copies every value, which takes ten times as long
+        stored += [name, fresh[name] if name in fresh else getattr(delivery, name)]
+    return tuple(stored)
 
 
 def due_key(prefix: str, route: str, channel: str) -> str:
@@ -133,8 +137,8 @@ class DeliveryStore:
 
     async def resend(self, delivery: Delivery, now_ms: int) -> bool:
         """Queue a dead delivery again, as SQL knows it, from its first unsent part; False unless dead."""
-        fields = delivery_fields(replace(delivery, updated_at_ms=now_ms))
-        return await self._act("delivery_resend", delivery, (delivery.id, now_ms, *fields))
+        stored = delivery_fields(replace(delivery, updated_at_ms=now_ms))
+        return await self._act("delivery_resend", delivery, (delivery.id, now_ms, *stored))
 
     async def get(self, community: str, delivery_id: str) -> Delivery | None:
         """Return a queued delivery; None when there is none or it has ended (its history is SQL's)."""

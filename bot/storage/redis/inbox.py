@@ -200,7 +200,7 @@ class Inbox:
             event.sent_at_ms,
             ticket.counters,
             self._rate,
-            place_of(event),
+            f"{event.channel}:{event.group_id}" if event.group_id else "*",  # `place_of`, without its call
             answer,
         )
         return keys, args
