@@ -206,7 +206,8 @@ def add_pages(service: Service) -> None:
     """Serve the API and the public pages of rounds."""
     parts = api_parts(service)
     add_api(service.web_app, parts)
-    RoundPages(parts.records, parts.communities, parts.catalog).add_routes(service.web_app)
+    called = {name: game.words[0] for name, game in parts.life.games.items()}
+    RoundPages(parts.records, parts.communities, parts.catalog, called).add_routes(service.web_app)
 
 
 def api_parts(service: Service) -> ApiParts:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from html import escape
@@ -72,8 +72,14 @@ class _Kept:
 class RoundPages:
     """The pages of all communities."""
 
-    def __init__(self, records: RoundRecords, communities: Communities, catalog: Catalog) -> None:
-        """Read the files of the page once.
+    def __init__(
+        self,
+        records: RoundRecords,
+        communities: Communities,
+        catalog: Catalog,
+        called: Mapping[str, str],
+    ) -> None:
+        """Read the files of the page once; `called` says how each game is called.
 
         Raises:
             ConfigError: A text is missing.
@@ -81,6 +87,7 @@ class RoundPages:
         catalog.require({f"proof.{word}": values for word, values in PROBLEM_VALUES.items()})
         catalog.require(dict.fromkeys(_WORDS, ("game",)))
         self._records = records
+        self._called = called
         self._communities = communities
         self._catalog = catalog
         package = files("bot.proofs")
@@ -148,11 +155,12 @@ class RoundPages:
 
     def _round(self, proof: Proof, zone: tzinfo, first: int) -> str:
         one = proof.round
+        game = self._called.get(one.game, one.game)
         ended = "" if one.is_open else self._ended(proof, zone, first)
         left = f"<div><dt>{self._both('proof.seats_left')}</dt><dd>{len(one.seats) - proof.count}</dd></div>"
         return self._templates["round"].substitute(
-            title=escape(self._catalog.text("zh-CN", "proof.title", game=one.game)),
-            heading=self._both("proof.title", game=one.game),
+            title=escape(self._catalog.text("zh-CN", "proof.title", game=game)),
+            heading=self._both("proof.title", game=game),
             round=escape(one.id),
             seed="" if one.is_open else escape(one.seed),
             commitment=escape(one.commitment),
