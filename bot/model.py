@@ -623,6 +623,10 @@ class CheckInRules:
     make_up_per_month: int = 3
 
 
+SHORTEST_ROUND_S, LONGEST_ROUND_S = 10, 30 * 86_400
+"""How long a round of a game may live, seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class GameRules:
     """What games a community plays, and what they may cost.

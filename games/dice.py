@@ -7,17 +7,17 @@ fair pay an exact fraction. `odds_table` is what members are told; the games rec
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from functools import cache
 from itertools import product
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from games.fairness import Luck
-from games.rules import Award, IllegalMoveError, Move, Outcome
+from games.rules import Award, IllegalMoveError, Move, Outcome, Settlement, Value, stakes_back
 
 FACES = 6
 MOST_DICE = 20
@@ -215,6 +215,39 @@ class ThrownAtTheEnd(Generic[SettingsT]):
     def is_over(self, state: Entered[SettingsT]) -> bool:  # noqa: ARG002
         """Return False: only time or the host closes the entries."""
         return False
+
+
+def settle_three(
+    state: Entered[Any],
+    prize: int,
+    dice: tuple[int, ...],
+    right: Sequence[Move],
+    back: Callable[[Move], int],
+    more: Mapping[str, Value],
+) -> Settlement:
+    """Return the end of a round on three dice: who is `right` shares the prize and gets `back` of the stake.
+
+    Facts: dice, sum, triple, entries; winners in the order of entry; each: points of the prize for each; and
+    `more` of the game's own.
+    """
+    winners = tuple(move.member for move in right)
+    each = share(prize, len(winners))
+    return Settlement(
+        (
+            *stakes_back(state.repeated),
+            *awards("winnings", {move.member: back(move) for move in right}),
+            *awards("prize", dict.fromkeys(winners, each)),
+        ),
+        {
+            "dice": dice,
+            "sum": sum(dice),
+            "triple": is_triple(dice),
+            **more,
+            "entries": len(state.entries),
+            "winners": winners,
+            "each": each,
+        },
+    )
 
 
 def _check_dice(count: int, faces: int) -> None:

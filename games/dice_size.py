@@ -16,14 +16,12 @@ from games.dice import (
     Entered,
     ThrownAtTheEnd,
     Triples,
-    awards,
     check_bet,
-    is_triple,
-    share,
+    settle_three,
     throw,
     wins,
 )
-from games.rules import BadSettingError, End, Entry, Settlement, known_only, stakes_back, whole
+from games.rules import BadSettingError, End, Entry, Settlement, Value, known_only, stakes_back, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +76,8 @@ class DiceSize(ThrownAtTheEnd[SizeSettings]):
             return Settlement(stakes_back(state.staked))
         dice = throw(state.luck.mixed(state.counted), 3, FACES, "dice")
         right = [move for move in state.counted if wins(move.said, dice, state.settings.triples)]
-        winners = tuple(move.member for move in right)
-        each = share(state.settings.prize, len(winners))
-        return Settlement(
-            (
-                *stakes_back(state.repeated),
-                *awards("winnings", {move.member: 2 * move.stake for move in right}),
-                *awards("prize", dict.fromkeys(winners, each)),
-            ),
-            {
-                "dice": dice,
-                "sum": sum(dice),
-                "triple": is_triple(dice),
-                **{bet: sum(move.said == bet for move in right) for bet in SIZES},
-                "entries": len(state.entries),
-                "winners": winners,
-                "each": each,
-            },
-        )
+        more: dict[str, Value] = {bet: sum(move.said == bet for move in right) for bet in SIZES}
+        return settle_three(state, state.settings.prize, dice, right, lambda move: 2 * move.stake, more)
 
 
 def _triples(value: object) -> Triples:

@@ -18,15 +18,13 @@ from games.dice import (
     SUMS,
     Entered,
     ThrownAtTheEnd,
-    awards,
     check_bet,
-    is_triple,
-    share,
+    settle_three,
     throw,
     ways,
     wins,
 )
-from games.rules import End, Entry, Settlement, known_only, stakes_back, whole
+from games.rules import End, Entry, Settlement, Value, known_only, stakes_back, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +76,9 @@ class DiceSum(ThrownAtTheEnd[SumSettings]):
             return Settlement(stakes_back(state.staked))
         dice = throw(state.luck.mixed(state.counted), 3, FACES, "dice")
         right = [move for move in state.counted if wins(move.said, dice)]
-        winners = tuple(move.member for move in right)
-        each = share(state.settings.prize, len(winners))
-        return Settlement(
-            (
-                *stakes_back(state.repeated),
-                *awards("winnings", {move.member: given_back(move.said, move.stake) for move in right}),
-                *awards("prize", dict.fromkeys(winners, each)),
-            ),
-            {
-                "dice": dice,
-                "sum": sum(dice),
-                "triple": is_triple(dice),
-                "ways": ways(str(sum(dice))),
-                "entries": len(state.entries),
-                "winners": winners,
-                "each": each,
-            },
+        more: dict[str, Value] = {"ways": ways(str(sum(dice)))}
+        return settle_three(
+            state, state.settings.prize, dice, right, lambda move: given_back(move.said, move.stake), more
         )
 
 

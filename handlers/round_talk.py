@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bot.model import Reply
+from bot.model import LONGEST_ROUND_S, SHORTEST_ROUND_S, Reply
 from bot.rounds.desk import MoveWord
 from bot.rounds.life import Played
 from bot.rounds.orders import NotPlayedError, Started
@@ -31,7 +31,6 @@ _SECONDS = {
     "天": 86_400,
     "d": 86_400,
 }
-_SHORTEST_S, _LONGEST_S = 10, 30 * 86_400
 
 Say = Callable[..., str]
 """Fills in a text of `content/`: ``say(key, **values)``."""
@@ -65,7 +64,7 @@ def read_words(text: str, readers: Sequence[tuple[re.Pattern[str], Reader]]) -> 
         lasting = _LIFE.fullmatch(word.lower())
         if lasting is not None:
             life_s = int(lasting[1]) * _SECONDS[lasting[2]]
-            if not _SHORTEST_S <= life_s <= _LONGEST_S:
+            if not SHORTEST_ROUND_S <= life_s <= LONGEST_ROUND_S:
                 return Wanted(given, None, wrong_life=word)
             continue
         for pattern, read in readers:

@@ -25,7 +25,7 @@ from bot.delivery.compose import Unprompted
 from bot.delivery.routes import Sight
 from bot.delivery.way import NoWay
 from bot.errors import StoreUnavailableError
-from bot.model import Community, Text
+from bot.model import LONGEST_ROUND_S, SHORTEST_ROUND_S, Community, Text
 from bot.rounds.orders import NotPlayedError, Order, Started, round_id
 from bot.rounds.play import SettingError
 from bot.rounds.proof import Proof
@@ -34,7 +34,6 @@ from bot.storage.sql.deliveries import DeliveryHistory
 from bot.storage.sql.rounds import KnownRound
 
 _FEATURE = "games"
-_SHORTEST_S, _LONGEST_S = 10, 30 * 86_400
 _MOST_SETTINGS = 100
 
 
@@ -63,7 +62,11 @@ class RoundForm(Form):
     ] = None
     life_s: Annotated[
         int | None,
-        Field(ge=_SHORTEST_S, le=_LONGEST_S, description="How long it lives, seconds; null for as usual."),
+        Field(
+            ge=SHORTEST_ROUND_S,
+            le=LONGEST_ROUND_S,
+            description="How long it lives, seconds; null for as usual.",
+        ),
     ] = None
     request_id: RequestId
 

@@ -32,6 +32,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from bot.config.values import did_you_mean
+from bot.model import LONGEST_ROUND_S, SHORTEST_ROUND_S
 
 REDIS_SCHEMES: Final = ("unix", "redis", "rediss", "redis+cluster", "redis+sentinel")
 DATABASE_SCHEMES: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
@@ -519,7 +520,7 @@ GameSetting = Annotated[
 class GameTerms(Section):
     """How one game is played; what is not given stays as it is. `settings` are the game's own."""
 
-    life_s: Annotated[int, Field(ge=10, le=30 * 86_400)] | None = None
+    life_s: Annotated[int, Field(ge=SHORTEST_ROUND_S, le=LONGEST_ROUND_S)] | None = None
     most_open: Annotated[int, Field(ge=1, le=50)] | None = None
     cool_down_s: Annotated[int, Field(ge=0, le=7 * 86_400)] | None = None
     plays_per_day: Annotated[int, Field(ge=0, le=100_000)] | None = None

@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 from bot.answer_ids import answer_id, follow_up_id
 from bot.delivery.fit import fit_parts
-from bot.delivery.routes import ChannelAbilities
+from bot.delivery.routes import Abilities, ChannelAbilities
 from bot.delivery.way import NoWay, way_of_answer, way_unprompted
 from bot.model import Event, FollowUp, Part
 from bot.part_codec import encode_parts
@@ -95,9 +95,7 @@ class Composer:
         """
         known = self._abilities.get(told.channel)
         row = None if known is None else known.row(told.group_id)
-        useful_ms = ANSWER_USEFUL_MS
-        if row is not None and row.answer_for_ms:
-            useful_ms = min(useful_ms, row.answer_for_ms)
+        useful_ms = _useful_ms(row, ANSWER_USEFUL_MS)
         return Delivery(
             id=follow_up_id(told.community, told.name),
             community=told.community,
@@ -131,9 +129,7 @@ class Composer:
             return None
         known = self._abilities.get(event.channel)
         row = None if known is None else known.row(event.group_id)
-        useful_ms = ANSWER_USEFUL_MS if useful_for_s is None else useful_for_s * 1000
-        if row is not None and row.answer_for_ms:
-            useful_ms = min(useful_ms, row.answer_for_ms)
+        useful_ms = _useful_ms(row, ANSWER_USEFUL_MS if useful_for_s is None else useful_for_s * 1000)
         return Delivery(
             id=answer_id(event.id),
             community=community,
@@ -148,3 +144,8 @@ class Composer:
             answer_to=event.answer_to,
             parts=encode_parts(parts),
         )
+
+
+def _useful_ms(row: Abilities | None, wanted_ms: int) -> int:
+    """Return how long an answer is worth sending, which the channel may limit, milliseconds."""
+    return min(wanted_ms, row.answer_for_ms) if row is not None and row.answer_for_ms else wanted_ms

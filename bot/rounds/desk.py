@@ -10,7 +10,7 @@ from bot.model import Community
 from bot.rounds.life import Ended, Played, RoundLife
 from bot.rounds.orders import Order, Started
 from bot.storage.redis.inbox import Standing, Ticket, place_of
-from bot.storage.redis.rounds import MoveWord, OpenRound, read_open
+from bot.storage.redis.rounds import MoveWord, OpenRound
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +112,4 @@ class Desk:
         return await self.life.told(self.community, round_id)
 
 
-def desk_rounds(record: bytes) -> tuple[OpenRound, ...]:
-    """Return the open rounds as the inbox found them."""
-    return read_open(record) if record else ()
-
-
-__all__ = ["Desk", "MoveWord", "desk_rounds"]
+__all__ = ["Desk", "MoveWord"]

@@ -30,7 +30,7 @@ from bot.communities import Communities
 from bot.errors import StoreUnavailableError
 from bot.model import Community
 from bot.rounds.orders import Order, RoundOrders, Started
-from bot.rounds.play import Game, IllegalPlayError, Result, Telling, Values
+from bot.rounds.play import Game, IllegalPlayError, Result, Telling, Values, state_after
 from bot.rounds.replays import Replay, Replays
 from bot.rounds.teller import RoundTeller
 from bot.rounds.terms import TermsBook
@@ -44,7 +44,6 @@ from bot.storage.redis.rounds import (
     PlayedMove,
     Round,
     Rounds,
-    RoundState,
 )
 
 DECIDER_MS = 3_000  # how long who has decided a round has to end it
@@ -57,12 +56,11 @@ _log = structlog.get_logger("huoqun")
 class Ended:
     """A round that has ended.
 
-    `telling` is what there is to tell of it, `told` that as a text; `mine` says whether this call ended it.
+    `telling` is what there is to tell of it, `told` that as a text.
     """
 
     telling: Telling
     told: str
-    mine: bool
 
     @property
     def round(self) -> Round:
@@ -137,12 +135,12 @@ class RoundLife:
         """
         begun = self.orders.round_of(order)
         opened = await self.store.open(begun.new, order.day)
-        one, terms = begun.new.round, begun.terms
+        one = begun.new.round
         if opened.again:  # begun before, with another seed
             one = await self.store.get(one.community, one.id) or one
         elif opened.refused is None:
             self.replays.begin(one, begun.game, begun.state)
-        return Started(opened, one, terms)
+        return Started(opened, one)
 
     def check(self, order: Order) -> None:
         """Raise as `start` does of an order that could be carried out at no time."""
@@ -295,7 +293,7 @@ class RoundLife:
             if word is EndWord.DONE:
                 if ending.deliveries:
                     self._wake(community.id)
-                return Ended(replace(telling, round=replace(after, refund=refund)), told, mine=True)
+                return Ended(replace(telling, round=replace(after, refund=refund)), told)
             if word is not EndWord.UNBALANCED:
                 return None
             # A fault of the rules must not hold anybody's points: all of it counts for nothing.
@@ -310,7 +308,7 @@ class RoundLife:
         """Return a round that had ended, as it was told then."""
         awards, facts = replay.game.play.settle(replay.state, known.end)
         telling = await self._teller.telling(community, replay, known, facts, awards)
-        return Ended(telling, replay.game.tell(telling), mine=False)
+        return Ended(telling, replay.game.tell(telling))
 
     # ------------------------------------------------------------ look
 
@@ -344,15 +342,9 @@ def _after(
 ) -> Round:
     """Return the round as it will be when it has ended."""
     given = sum(award.points for award in awards)
-    state = {
-        "over": RoundState.CLOSED,
-        "stopped": RoundState.CLOSED,
-        "time": RoundState.CLOSED if drawn else RoundState.EXPIRED,
-        "cancelled": RoundState.CANCELLED,
-    }[why]
     return replace(
         known,
-        state=state,
+        state=state_after(why, drawn=drawn),
         end=why,
         ended_at_ms=now_ms,
         paid=known.paid + given,

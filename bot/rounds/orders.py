@@ -72,15 +72,13 @@ class Started:
 
     opened: Opened
     round: Round
-    terms: Terms
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A round that may begin: it, its terms, its game and the game's first state."""
+    """A round that may begin: it, its game and the game's first state."""
 
     new: NewRound
-    terms: Terms
     game: Game
     state: Any
 
@@ -175,7 +173,7 @@ class RoundOrders:
             checked_in=prepared.checked_in,
             joined_before_ms=joined_before_ms(order.now_ms, prepared.member_days),
         )
-        return Begun(new, terms, game, state)
+        return Begun(new, game, state)
 
 
 def round_id(community: str, cause: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from bot.errors import RefusedError
 from bot.model import Community
-from bot.storage.redis.rounds import Paid, PlayedMove, Round
+from bot.storage.redis.rounds import Paid, PlayedMove, Round, RoundState
 
 Values = Mapping[str, Any]
 """What an outcome or an ending tells of itself; JSON."""
@@ -72,6 +72,13 @@ class Prepared:
     checked_in: bool = False
     member_days: int = 0
     stake: int = 0
+
+
+def state_after(end: str, *, drawn: bool) -> RoundState:
+    """Return a round's state after it has ended so; `drawn` is as of `Play`."""
+    if end == "cancelled":
+        return RoundState.CANCELLED
+    return RoundState.EXPIRED if end == "time" and not drawn else RoundState.CLOSED
 
 
 class Play(Protocol):
@@ -152,11 +159,6 @@ class Telling:
     def name(self, member: str) -> str:
         """Return how a member is called."""
         return self.names.get(member, member)
-
-    def seconds_taken(self, member: str) -> int:
-        """Return how many whole seconds after the start a member moved first."""
-        at_ms = next((move.at_ms for move in self.moves if move.member == member), self.round.at_ms)
-        return max(0, at_ms - self.round.at_ms) // 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from bot.rounds.play import Play, SettingError, Settled
+from bot.rounds.play import Play, SettingError, Settled, state_after
 from bot.storage.redis.rounds import Paid, PlayedMove, Round, RoundState
 from bot.storage.sql.rounds import KnownRound, RoundSum
 
@@ -161,7 +161,7 @@ class _Recomputation:
             yield Problem("undecided", {})
         if decided and one.end in {"time", "stopped"}:
             yield Problem("decided", {"end": one.end})
-        yield from _compare("state", one.state.value, _state_after(one.end, drawn=self.play.drawn).value)
+        yield from _compare("state", one.state.value, state_after(one.end, drawn=self.play.drawn).value)
         settled = self.play.settle(state, one.end)
         taken = seats[: len(self.moves)]
         paid = sum(taken) + sum(award.points for award in settled.awards)
@@ -219,9 +219,3 @@ class _Recomputation:
 def _compare(word: str, published: object, found: object) -> Iterator[Problem]:
     if published != found:
         yield Problem(word, {"published": published, "found": found})
-
-
-def _state_after(end: str, *, drawn: bool) -> RoundState:
-    if end == "cancelled":
-        return RoundState.CANCELLED
-    return RoundState.EXPIRED if end == "time" and not drawn else RoundState.CLOSED
